@@ -1,0 +1,1 @@
+"""Frozen values that every part agrees on: kinds, facts, decisions, notices, states, calendar, money. Pure."""
