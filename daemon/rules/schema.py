@@ -1,0 +1,188 @@
+"""Rules, parameters, cases and the rule set as values. What a rule file says, typed; loading is load.py's job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from daemon.model.calendar import Calendar
+from daemon.model.kinds import FactKind, Scalar, Type
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A forward timer, counted from the stage's instant: `do` is 'next_channel' or 'task'."""
+
+    after: timedelta
+    do: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of a rule; `name` is 'morning', or 'call/notice' where the rule has levels.
+
+    `at` and `deadline` are instants (rules/instants.py); `condition` an expression or ''; `late`: 'drop' | 'send_marked'.
+    """
+
+    name: str
+    at: str
+    deadline: str
+    level: str = ""
+    condition: str = ""
+    timers: tuple[Timer, ...] = ()
+    late: str = "drop"
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One level, worst first in `Rule.levels`. `rearm`: an expression that ends its episode."""
+
+    name: str
+    when: str
+    rearm: str
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """Bounds over the facts of the notify bucket. `minimum`/`maximum` facts a poll (None: unbounded); `turnover`: the largest
+    share of known subjects that may vanish while others appear; `limit`: matches held in memory, above which the poll is held;
+    `ends_after`: a hold of this rule ends itself (margin), else only a release ends it; `per_client`: notices a client a day."""
+
+    minimum: int | None = None
+    maximum: int | None = None
+    turnover: Decimal | None = None
+    limit: int = 1_000_000
+    ends_after: timedelta | None = None
+    per_client: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """A rule's own gates. `status`: the field with the client's status ('' none); `exclude`: reason -> expression that suppresses;
+    `consent`: whether the category needs a consent ('opt_in'), only heeds a refusal ('opt_out') or neither ('none')."""
+
+    status: str = ""
+    exclude: Mapping[str, str] = field(default_factory=dict)
+    consent: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule as its file says it. Expressions are text here; evaluate.py compiles them against the kind.
+
+    `lets`: name -> expression, in order, each may use earlier ones. `holds`: reason -> expression that puts a match into the held
+    bucket until a release. `marks`: mark -> expression; a true mark is shown on the card and raises an alarm.
+    `discharge`: channel -> receipt ('delivered' | 'handed_to_sms' | 'accepted') that serves. `corrections`: {'gone': bool, 'held': bool}.
+    """
+
+    name: str
+    title: str
+    kind: str
+    category: str
+    owner: str
+    effective: date
+    references: tuple[str, ...]
+    stages: tuple[Stage, ...]
+    occurrence: tuple[str, ...]
+    terms: tuple[str, ...]
+    card: str
+    channels: tuple[str, ...]
+    contacts: tuple[str, ...] = ("client",)
+    together: bool = False
+    discharge: Mapping[str, str] = field(default_factory=dict)
+    when: str = ""
+    levels: tuple[Level, ...] = ()
+    lets: Mapping[str, str] = field(default_factory=dict)
+    holds: Mapping[str, str] = field(default_factory=dict)
+    marks: Mapping[str, str] = field(default_factory=dict)
+    gates: Gates = field(default_factory=Gates)
+    fresh: timedelta = timedelta(minutes=5)
+    if_unasked: str = "hold"
+    in_doubt: str = "task"
+    cap: Cap = field(default_factory=Cap)
+    keep: timedelta = timedelta(days=400)
+    priority: int = 5
+    quiet: tuple[str, str] | None = None  # 'HH:MM','HH:MM': instants inside move to its end
+    correct_gone: bool = False
+    correct_held: bool = False
+    receipt_window: timedelta = timedelta(hours=1)
+    path: str = ""
+
+    def stages_of(self, level: str) -> tuple[Stage, ...]:
+        """The stages of a level ('' where the rule has none), in the order of the file."""
+        return tuple(s for s in self.stages if s.level == level)
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterValue:
+    """A value from `start` until the next one starts."""
+
+    start: date
+    value: Scalar
+    reference: str = ""
+    confidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A number a rule uses: dated values, unit, reference, review."""
+
+    name: str
+    type: Type
+    unit: str
+    label: str
+    values: tuple[ParameterValue, ...]
+    reviewed_on: date
+    review_every: timedelta
+    reviewed_by: str = ""
+    path: str = ""
+
+    def on(self, day: date) -> Scalar | None:
+        """The value in force on a business date, None before the first start."""
+        found = None
+        for value in self.values:
+            if value.start <= day:
+                found = value.value
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case of a rule: a fact, an instant, and what must come out."""
+
+    name: str
+    rule: str
+    given: Mapping[str, Any]
+    rows: tuple[Mapping[str, Any], ...]
+    expect: Mapping[str, Any]
+    path: str
+    line: int
+    business_date: date | None = None
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """All that decides, with one digest over the bytes. Immutable; `cards` are cards.card.Card values by name."""
+
+    digest: str
+    files: Mapping[str, bytes]
+    kinds: Mapping[str, FactKind]
+    rules: Mapping[str, Rule]
+    parameters: Mapping[str, Parameter]
+    calendars: Mapping[str, Calendar]
+    cards: Mapping[str, Any]
+    cases: tuple[Case, ...]
+
+    @property
+    def calendar(self) -> Calendar:
+        """The exchange's sessions, the calendar that `T+n` counts on."""
+        return self.calendars["sse"]
+
+    def rules_of(self, kind: str) -> tuple[Rule, ...]:
+        """The rules of one kind, by name."""
+        return tuple(r for _, r in sorted(self.rules.items()) if r.kind == kind)
