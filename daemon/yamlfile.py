@@ -1,4 +1,4 @@
-"""Reads YAML files against a schema, every mistake at once: `load` gives a mapping with places, `Reader` takes it apart.
+"""Reads YAML files against a schema, all mistakes at once: `load` gives a mapping with places, `Reader` takes it apart.
 
     findings: list[Finding] = []
     r = Reader(load(data, "margin/call.yaml"), findings)
@@ -15,17 +15,29 @@ The accepted subset of YAML is documented in `daemon.yamlstrict`. Leaves the mea
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from daemon.errors import Finding
 from daemon.yamlstrict import FindingsError, Place, YList, YMap, describe, load
 
-__all__ = ["FindingsError", "Place", "Reader", "YList", "YMap", "describe", "load", "near", "parse_date", "parse_span", "parse_time"]
+__all__ = [
+    "FindingsError",
+    "Place",
+    "Reader",
+    "YList",
+    "YMap",
+    "describe",
+    "load",
+    "near",
+    "parse_date",
+    "parse_span",
+    "parse_time",
+]
 
 T = TypeVar("T")
 
@@ -41,26 +53,26 @@ def near(word: str, known: Iterable[str]) -> str:
     return f"did you mean '{close[0]}'?" if close else ""
 
 
-def parse_date(text: Any) -> date | None:
+def parse_date(text: Any) -> dt.date | None:
     """`2024-02-01` as a date; None for anything else."""
     if not isinstance(text, str) or not _DATE.fullmatch(text):
         return None
     try:
-        return date.fromisoformat(text)
+        return dt.date.fromisoformat(text)
     except ValueError:
         return None
 
 
-def parse_time(text: Any) -> time | None:
+def parse_time(text: Any) -> dt.time | None:
     """`14:30` or `14:30:05` as a time; None for anything else."""
     match = _TIME.fullmatch(text) if isinstance(text, str) else None
-    return time(*(int(part) for part in match.groups("0"))) if match else None
+    return dt.time(int(match[1]), int(match[2]), int(match[3] or 0)) if match else None
 
 
-def parse_span(text: Any) -> timedelta | None:
+def parse_span(text: Any) -> dt.timedelta | None:
     """`90s`, `5m`, `2h`, `3d` (days of 24 hours) as a length of time; None for anything else."""
     match = _SPAN.fullmatch(text) if isinstance(text, str) else None
-    return timedelta(**{_SPAN_UNITS[match[2]]: int(match[1])}) if match else None
+    return dt.timedelta(**{_SPAN_UNITS[match[2]]: int(match[1])}) if match else None
 
 
 def _as_text(longest: int) -> Callable[[Any], str | None]:
@@ -84,8 +96,8 @@ def _as_expression(value: Any) -> str | None:
 
 
 class Reader:
-    """Takes one mapping apart. Each method reads one key: what is wrong becomes a finding and a harmless value comes back,
-    so that reading goes on; an `opt_` method gives its default where the key is absent. `done` reports what nobody read."""
+    """Takes one mapping apart. Each method reads one key: what is wrong becomes a finding and a harmless value comes
+    back, so that reading goes on; an `opt_` method gives its default where the key is absent. `done` reports others."""
 
     def __init__(self, ymap: YMap, findings: list[Finding]) -> None:
         self.map_, self.findings = ymap, findings
@@ -110,8 +122,8 @@ class Reader:
 
     def choice(self, key: str, allowed: Sequence[str]) -> str:
         """One of the allowed words; the first of them after a finding."""
-        value = self._need(key, "one of " + ", ".join(allowed), lambda v: v if v in allowed else None, allowed[0], allowed)
-        return str(value)
+        need = "one of " + ", ".join(allowed)
+        return self._need(key, need, lambda v: v if isinstance(v, str) and v in allowed else None, allowed[0], allowed)
 
     def opt_choice(self, key: str, allowed: Sequence[str], default: str = "") -> str:
         return self.choice(key, allowed) if self.has(key) else default
@@ -137,29 +149,29 @@ class Reader:
     def opt_flag(self, key: str, default: bool = False) -> bool:
         return self.flag(key) if self.has(key) else default
 
-    def date(self, key: str) -> date:
+    def date(self, key: str) -> dt.date:
         """A day, `2024-02-01`."""
-        return self._need(key, "a date such as 2024-02-01", parse_date, date(1970, 1, 1))
+        return self._need(key, "a date such as 2024-02-01", parse_date, dt.date(1970, 1, 1))
 
-    def opt_date(self, key: str, default: date | None = None) -> date | None:
+    def opt_date(self, key: str, default: dt.date | None = None) -> dt.date | None:
         return self.date(key) if self.has(key) else default
 
-    def time(self, key: str) -> time:
+    def time(self, key: str) -> dt.time:
         """A time of day, `'14:30'` in quotes; Asia/Shanghai by convention of the callers."""
-        return self._need(key, "a time such as '14:30', in quotes", parse_time, time(0))
+        return self._need(key, "a time such as '14:30', in quotes", parse_time, dt.time(0))
 
-    def opt_time(self, key: str, default: time | None = None) -> time | None:
+    def opt_time(self, key: str, default: dt.time | None = None) -> dt.time | None:
         return self.time(key) if self.has(key) else default
 
-    def span(self, key: str) -> timedelta:
+    def span(self, key: str) -> dt.timedelta:
         """A length of time: `90s`, `5m`, `2h`, `3d` (of 24 hours)."""
-        return self._need(key, "a length of time such as 90s, 5m, 2h, 3d", parse_span, timedelta(0))
+        return self._need(key, "a length of time such as 90s, 5m, 2h, 3d", parse_span, dt.timedelta(0))
 
-    def opt_span(self, key: str, default: timedelta | None = None) -> timedelta | None:
+    def opt_span(self, key: str, default: dt.timedelta | None = None) -> dt.timedelta | None:
         return self.span(key) if self.has(key) else default
 
     def expression(self, key: str) -> str:
-        """The text of an expression; a plain `true`, `false` or number is one too. Its syntax is the language's matter."""
+        """The text of an expression; a plain `true`, `false` or number is one too. Its syntax is checked elsewhere."""
         return self._need(key, "an expression", _as_expression, "")
 
     def opt_expression(self, key: str, default: str = "") -> str:

@@ -1,15 +1,15 @@
 """The strict loader of every YAML file: rules, kinds, parameters, calendars, cards, cases, configuration.
 
-The accepted subset, so that a file means to every reader what its signers saw (OWASP ASVS 5.0 1.5, YAML 1.2.2 section 10.3):
+The accepted subset, so that a file means to every reader what its signers saw (OWASP ASVS 5.0 1.5, YAML 1.2.2 10.3):
 
 - UTF-8 without byte order mark, at most 256 kB, one document, nesting of at most 32, no directives;
 - no tags, anchors, aliases or merge keys; keys are text of `[A-Za-z0-9_./+-]{1,64}`, once per mapping;
-- plain scalars: `null` or nothing, `true`, `false`, `0`, `-12`, `1.30` (an exact Decimal, never a float), else text. What
-  YAML 1.1 reads otherwise (`NO`, `on`, `12:30`, `0123`, `1_000`, `1e5`, `0x1F`) must stand in quotes if it is text;
-- no tabs, control, bidirectional, zero-width, private-use or exotic white-space characters. The ideographic space may be
-  written as the escape `\\u3000` in double quotes, where it can be seen.
+- plain scalars: `null` or nothing, `true`, `false`, `0`, `-12`, `1.30` (an exact Decimal, never a float), else text.
+  What YAML 1.1 reads otherwise (`NO`, `on`, `12:30`, `0123`, `1_000`, `1e5`) must stand in quotes if it is text;
+- no tabs, control, bidirectional, zero-width, private-use or exotic white-space characters. The ideographic space may
+  be written as the escape `\\u3000` in double quotes, where it can be seen.
 
-`load` reports all findings of a file at once; after a syntax error the rest cannot be read and the findings end with it.
+`load` reports all findings of a file at once; after a syntax error the rest cannot be read and they end with it.
 Which keys a file may have is the matter of `daemon.yamlfile`, through which all others import. The only user of PyYAML.
 """
 
@@ -61,7 +61,7 @@ class FindingsError(ConfigError):
 
 
 class YMap(dict[str, Any]):
-    """A mapping that knows where it stands. Lines and columns count from 1; `trail` is its dotted path ('' at the top)."""
+    """A mapping that knows where it stands. Lines and columns count from 1; `trail` is its dotted path."""
 
     def __init__(self, path: str, mark: Place = (0, 0), trail: str = "") -> None:
         super().__init__()
@@ -157,9 +157,9 @@ def _check_characters(text: str, path: str, findings: list[Finding]) -> None:
     for match in _UNSEEN_IN_FILE.finditer(text):
         line = text.count("\n", 0, match.start()) + 1
         column = match.start() - text.rfind("\n", 0, match.start())
-        found = f"the character U+{ord(match.group()):04X}"
+        found, allowed = f"the character U+{ord(match.group()):04X}", "visible characters, spaces, line feeds"
         hint = r"write it as \u3000 in double quotes" if match.group() == "\u3000" else ""
-        findings.append(Finding(path, line, column, "file", found, "characters that can be seen, spaces, line feeds", hint))
+        findings.append(Finding(path, line, column, "file", found, allowed, hint))
         if len(findings) >= MAX_FINDINGS:
             return
 
@@ -182,7 +182,7 @@ class _Builder:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         self._next = iter(yaml.parse(text, Loader=loader)).__next__
         self._next()
-        first = self._next()
+        first: Any = self._next()
         if isinstance(first, yaml.StreamEndEvent):
             self._note((1, 1), "file", "an empty file", "a mapping")
             return None
@@ -217,7 +217,8 @@ class _Builder:
         if depth > MAX_DEPTH:
             self._note(place, trail, f"a depth of {depth}", f"at most {MAX_DEPTH}")
             raise _TooMuch
-        return self._mapping(place, trail, depth) if isinstance(event, yaml.MappingStartEvent) else self._list(place, trail, depth)
+        build = self._mapping if isinstance(event, yaml.MappingStartEvent) else self._list
+        return build(place, trail, depth)
 
     def _mapping(self, place: Place, trail: str, depth: int) -> YMap:
         made = YMap(self._path, place, trail)
@@ -257,7 +258,7 @@ class _Builder:
         text: str = event.value
         if event.style:
             if unseen := _UNSEEN_IN_TEXT.search(text):
-                self._note(place, trail, f"the escaped character U+{ord(unseen.group()):04X}", "characters that can be seen")
+                self._note(place, trail, f"the escape of U+{ord(unseen.group()):04X}", "visible characters")
             return text
         if text in ("", "null"):
             return None
@@ -272,7 +273,8 @@ class _Builder:
 
     def _number(self, text: str, place: Place, trail: str) -> int | Decimal:
         if len(text) > MAX_DIGITS:
-            self._note(place, trail, f"a number of {len(text)} characters", f"at most {MAX_DIGITS}", "quote it if it is text")
+            found, allowed = f"a number of {len(text)} characters", f"at most {MAX_DIGITS}"
+            self._note(place, trail, found, allowed, "quote it if it is text")
             return 0
         return Decimal(text) if "." in text else int(text)
 
