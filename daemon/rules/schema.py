@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from daemon.model.calendar import Calendar
-from daemon.model.kinds import FactKind, Scalar, Type
+from daemon.model.kinds import FactKind, Scalar, Type, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Timer:
 class Stage:
     """One stage of a rule; `name` is 'morning', or 'call/notice' where the rule has levels.
 
-    `at` and `deadline` are instants (rules/instants.py); `condition` an expression or ''; `late`: 'drop' | 'send_marked'.
+    `at` and `deadline` are instants (rules/instants.py); `condition` an expression or ''; `late`: 'drop' |
+    'send_marked'.
     """
 
     name: str
@@ -49,9 +50,10 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """Bounds over the facts of the notify bucket. `minimum`/`maximum` facts a poll (None: unbounded); `turnover`: the largest
-    share of known subjects that may vanish while others appear; `limit`: matches held in memory, above which the poll is held;
-    `ends_after`: a hold of this rule ends itself (margin), else only a release ends it; `per_client`: notices a client a day."""
+    """Bounds over the facts of the notify bucket. `minimum`/`maximum` facts a poll (None: unbounded); `turnover`: the
+    largest share of known subjects that may vanish while others appear; `limit`: matches held in memory, above which
+    the poll is held; `ends_after`: a hold of this rule ends itself (margin), else only a release ends it;
+    `per_client`: notices a client a day."""
 
     minimum: int | None = None
     maximum: int | None = None
@@ -63,21 +65,28 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """A rule's own gates. `status`: the field with the client's status ('' none); `exclude`: reason -> expression that suppresses;
-    `consent`: whether the category needs a consent ('opt_in'), only heeds a refusal ('opt_out') or neither ('none')."""
+    """A rule's own gates. `status`: the field with the client's status ('' none); `verdicts`: status -> 'send' |
+    'suppress' | 'hold', in place of the category's table (gates.py), with `unknown` for a status that is absent or in
+    no table; `exclude`: reason -> expression that suppresses; `consent`: whether the rule needs a consent to its
+    category ('opt_in'), only heeds a refusal ('opt_out') or neither ('none')."""
 
     status: str = ""
+    verdicts: Mapping[str, str] = field(default_factory=dict)
     exclude: Mapping[str, str] = field(default_factory=dict)
     consent: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule as its file says it. Expressions are text here; evaluate.py compiles them against the kind.
+    """One rule as its file says it. Expressions are text here; decider.py compiles them against the kind.
 
-    `lets`: name -> expression, in order, each may use earlier ones. `holds`: reason -> expression that puts a match into the held
-    bucket until a release. `marks`: mark -> expression; a true mark is shown on the card and raises an alarm.
-    `discharge`: channel -> receipt ('delivered' | 'handed_to_sms' | 'accepted') that serves. `corrections`: {'gone': bool, 'held': bool}.
+    `unless`: reason -> expression, looked at before `when` and `levels`; the first true one is a no match with that
+    reason ('no debt' apart from 'ratio above the lines'). `agreed`: the field with the channels the contract agreed,
+    comma-separated ('' none): a receipt serves as agreed only on one of them. `effective`, `until`: business dates
+    the rule is in force, both inclusive. `lets`: name -> expression, in order, each may use earlier ones. `holds`:
+    reason -> expression that puts a match into the held bucket until a release. `marks`: mark -> expression; a true
+    mark is shown on the card and raises an alarm. `discharge`: channel -> receipt ('delivered' | 'handed_to_sms' |
+    'accepted') that serves. `corrections`: {'gone': bool, 'held': bool}.
     """
 
     name: str
@@ -112,6 +121,9 @@ class Rule:
     correct_held: bool = False
     receipt_window: timedelta = timedelta(hours=1)
     path: str = ""
+    unless: Mapping[str, str] = field(default_factory=dict)
+    until: date | None = None
+    agreed: str = ""
 
     def stages_of(self, level: str) -> tuple[Stage, ...]:
         """The stages of a level ('' where the rule has none), in the order of the file."""
@@ -120,17 +132,23 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class ParameterValue:
-    """A value from `start` until the next one starts."""
+    """A value from `start` until the next one starts, or through `end` where the last one has an end. `reference` is
+    the text an explanation prints (id, instrument, article); `confidence` A to D as in rules/references.yaml."""
 
     start: date
     value: Scalar
     reference: str = ""
     confidence: str = ""
+    end: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A number a rule uses: dated values, unit, reference, review."""
+    """A number a rule uses: dated values, unit, reference, review.
+
+    `contract`: a field that overrides it ('' none): where the rule's kind has that field, a value there is the
+    contract's and wins, EMPTY means that the contract leaves it to the firm, and any other absence stays one.
+    """
 
     name: str
     type: Type
@@ -141,28 +159,62 @@ class Parameter:
     review_every: timedelta
     reviewed_by: str = ""
     path: str = ""
+    contract: str = ""
+    line: int = 0
 
-    def on(self, day: date) -> Scalar | None:
-        """The value in force on a business date, None before the first start."""
+    def at(self, day: date) -> ParameterValue | None:
+        """The dated value in force on a business date; None before the first start and after an end."""
         found = None
         for value in self.values:
             if value.start <= day:
-                found = value.value
-        return found
+                found = value
+        return None if found is None or (found.end is not None and found.end < day) else found
+
+    def on(self, day: date) -> Scalar | None:
+        """The value in force on a business date, None where there is none."""
+        found = self.at(day)
+        return None if found is None else found.value
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One legal or contractual source: what a number or a formula rests on. `confidence`: A statute text read, B
+    announcement or practice read, C from memory, D weak."""
+
+    id: str
+    instrument: str
+    number: str
+    article: str
+    effective: str
+    requirement: str
+    confidence: str
+    line: int = 0
+
+    @property
+    def text(self) -> str:
+        """What an explanation prints."""
+        return " ".join(part for part in (self.id, f"《{self.instrument}》", self.number, self.article) if part)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One case of a rule: a fact, an instant, and what must come out."""
+    """One case of a rule: a fact as mapped from its sources (before formulas), an instant, and what must come out.
+
+    `given` and `rows` hold typed values or absences; `gates` the fields of gates.GateInputs that differ from an open
+    one; `expect` is described in rules/README.md. `made_at` is the moment of the reading.
+    """
 
     name: str
     rule: str
-    given: Mapping[str, Any]
-    rows: tuple[Mapping[str, Any], ...]
+    given: Mapping[str, Value]
+    rows: tuple[Mapping[str, Value], ...]
     expect: Mapping[str, Any]
     path: str
     line: int
-    business_date: date | None = None
+    business_date: date
+    made_at: datetime
+    whole: bool = True
+    gates: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -177,6 +229,7 @@ class RuleSet:
     calendars: Mapping[str, Calendar]
     cards: Mapping[str, Any]
     cases: tuple[Case, ...]
+    references: Mapping[str, Reference] = field(default_factory=dict)
 
     @property
     def calendar(self) -> Calendar:
