@@ -1,0 +1,184 @@
+"""One rule over one fact: bucket, reason, level, occurrence, terms. Pure, compiled once, exactly reproducible.
+ `decide` depends on nothing but the operands, the rows, `whole`, the gate inputs and `env` (calendar, business date);
+that is what a sheet's line keeps, so a replay decides the same. Values that are no operands are ignored. In this
+order:
+
+1. a business date outside the rule's own: no match, `not_effective`;
+2. a fact that is not whole: indeterminate, `not_whole`;
+3. `unless`, in order: the first true one is a no match, `unless:NAME`;
+4. the levels, worst first, or `when`: false is a no match, `condition`; true a match, `level:NAME` or `condition`;
+5. a match whose occurrence or stage instants cannot be told is indeterminate;
+6. every gate runs; the first that does not pass decides (`gate:NAME`, `declared:NAME`), else notify.
+ An absent result of 3 or 4 is indeterminate, `missing:OPERAND:KIND` with the first absent operand of the expression
+and the kind of its absence. `cured` is told of every whole fact: the levels whose `rearm` is true on it. A mark whose
+expression is absent is not set; a rule that must say so has a mark of its own with `not known(...)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+from daemon.model.decisions import Bucket, Decision
+from daemon.model.kinds import Absence, Type, Value
+from daemon.model.notices import StagePlan
+from daemon.rules import gates as gating
+from daemon.rules.evaluate import Env
+from daemon.rules.explaining import Explanation, explanation
+from daemon.rules.expressions import parse
+from daemon.rules.gates import GateFacts, GateInputs
+from daemon.rules.nodes import Node
+from daemon.rules.program import Program, Values
+from daemon.rules.schema import Rule, RuleSet
+from daemon.rules.stages import Planner
+from daemon.rules.vocabulary import ROWS, Vocabulary
+
+Rows: TypeAlias = tuple[Mapping[str, Value], ...]
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_LEVELS: frozenset[str] = frozenset()
+
+
+class Decider:
+    """A rule of a checked set, compiled. Keeps no state between facts but the parameters of the dates it has seen."""
+
+    def __init__(self, ruleset: RuleSet, rule: Rule) -> None:
+        self.rule = rule
+        self.vocabulary = words = Vocabulary.of(ruleset, rule)
+        self.operands: tuple[tuple[str, Type], ...] = words.operands
+        self.row_operands: tuple[tuple[str, Type], ...] = words.row_operands
+        third = {stage.name: parse(stage.condition) for stage in rule.stages if stage.condition}
+        self.program = Program(words, _first(rule), _second(rule), third, early=rule.occurrence)
+        self.planner = Planner(rule)
+        self._unless = tuple(f"unless:{name}" for name in rule.unless)
+        self._levels = tuple(level.name for level in rule.levels)
+        self._tests = len(self._unless) + (len(self._levels) or 1)
+        self._row_names = tuple(name for name, _ in self.row_operands)
+        self._keys = tuple(_first(rule))
+        self._conditions = tuple(third)
+
+    def decide(self, values: Mapping[str, Value], rows: Rows, whole: bool, gates: GateInputs, env: Env) -> Decision:
+        """The decision on one fact. Never raises for what a fact holds."""
+        program = self.program
+        operands = program.operands(values)
+        if not self.in_force(env):
+            return Decision(Bucket.NO_MATCH, "not_effective", operands=operands)
+        if not whole:
+            return Decision(Bucket.INDETERMINATE, "not_whole", operands=operands)
+        slots = program.start(operands, env)
+        found = program.first(slots, env)
+        cured = self._cured(found)
+        occurrence = program.named(slots, self.rule.occurrence)
+        for i in range(self._tests):
+            value = found[i]
+            if value is False:
+                continue
+            if value is True and i >= len(self._unless):
+                level = self._levels[i - len(self._unless)] if self._levels else ""
+                return self._match(level, operands, slots, rows, gates, env, cured, occurrence)
+            if value is True:
+                return Decision(Bucket.NO_MATCH, self._unless[i], "", occurrence, operands=operands, cured=cured)
+            reason = program.missing(self._keys[i], value, slots)
+            return Decision(Bucket.INDETERMINATE, reason, "", occurrence, operands=operands, cured=cured)
+        return Decision(Bucket.NO_MATCH, "condition", "", occurrence, operands=operands, cured=cured)
+
+    def in_force(self, env: Env) -> bool:
+        """Whether the rule is in force on the business date."""
+        day, until = env.business_date, self.rule.until
+        return self.rule.effective <= day and (until is None or day <= until)
+
+    def context(self, values: Mapping[str, Value], env: Env) -> dict[str, Value]:
+        """What cards and stages see: every value given, the parameters in force on the business date, the lets."""
+        program = self.program
+        slots = program.finish(program.start(program.operands(values), env), env)
+        return {**values, **program.as_mapping(slots)}
+
+    def plan(
+        self, level: str, values: Mapping[str, Value], env: Env, made_at: datetime
+    ) -> tuple[StagePlan, ...] | Absence:
+        """The stages of a level ('' without levels) with their windows, in order (stages.py); an absence where an
+        instant cannot be told, which `decide` has found indeterminate."""
+        program = self.program
+        slots = program.finish(program.start(program.operands(values), env), env)
+        conditions = dict(zip(self._conditions, program.third(slots, env), strict=True))
+        return self.planner.plan(level, program.as_mapping(slots), env, made_at, conditions)
+
+    def explain(
+        self, values: Mapping[str, Value], rows: Rows, whole: bool, gates: GateInputs, env: Env
+    ) -> Explanation:
+        """The decision with all that made it so."""
+        return explanation(self.vocabulary, self.program, self.decide(values, rows, whole, gates, env), env)
+
+    def _cured(self, found: tuple[Any, ...]) -> frozenset[str]:
+        if not self._levels:
+            return _NO_LEVELS
+        rearms = found[self._tests :]
+        return frozenset(name for name, value in zip(self._levels, rearms, strict=True) if value is True)
+
+    def _match(
+        self,
+        level: str,
+        operands: dict[str, Value],
+        start: Values,
+        rows: Rows,
+        inputs: GateInputs,
+        env: Env,
+        cured: frozenset[str],
+        occurrence: dict[str, Value],
+    ) -> Decision:
+        program, rule = self.program, self.rule
+        slots = program.finish(start, env)
+        facts, marks = self._gate_facts(slots, env)
+        results = gating.run(rule, inputs, facts)
+        verdict = self._untold(level, occurrence, slots, env) or gating.verdict_of(results)
+        bucket, reason = verdict or (Bucket.NOTIFY, f"level:{level}" if level else "condition")
+        terms = self._terms(slots, rows)
+        return Decision(bucket, reason, level, occurrence, terms, operands, results, marks, cured)
+
+    def _untold(
+        self, level: str, occurrence: Mapping[str, Value], slots: Values, env: Env
+    ) -> tuple[Bucket, str] | None:
+        for name, value in occurrence.items():
+            if isinstance(value, Absence):
+                return Bucket.INDETERMINATE, self.program.missing_name(name, value, slots)
+        untold = self.planner.untold(level, self.program.as_mapping(slots), env)
+        if untold is None:
+            return None
+        name, absence = untold
+        return Bucket.INDETERMINATE, self.program.missing_name(name, absence, slots)
+
+    def _gate_facts(self, slots: Values, env: Env) -> tuple[GateFacts, tuple[str, ...]]:
+        """What the gates read, and the marks that are set."""
+        rule, found = self.rule, iter(self.program.second(slots, env))
+        status = self.program.value(slots, rule.gates.status) if rule.gates.status else None
+        excludes = {name: next(found) for name in rule.gates.exclude}
+        holds = {name: next(found) for name in rule.holds}
+        marks = tuple(name for name in rule.marks if next(found) is True)
+        return GateFacts(status, excludes, holds), marks
+
+    def _terms(self, slots: Values, rows: Rows) -> dict[str, Any]:
+        terms: dict[str, Any] = self.program.named(slots, tuple(n for n in self.rule.terms if n != ROWS))
+        if ROWS in self.rule.terms:
+            terms[ROWS] = tuple({name: row.get(name, Absence.MISSING) for name in self._row_names} for row in rows)
+        return terms
+
+
+def _first(rule: Rule) -> dict[str, Node]:
+    """What decides, in the order of deciding, then the rearms."""
+    found = {f"unless.{name}": parse(text) for name, text in rule.unless.items()}
+    if not rule.levels:
+        found["when"] = parse(rule.when)
+    found.update({f"levels.{level.name}.when": parse(level.when) for level in rule.levels})
+    found.update({f"levels.{level.name}.rearm": parse(level.rearm) for level in rule.levels})
+    return found
+
+
+def _second(rule: Rule) -> dict[str, Node]:
+    """What only a match needs: exclusions, declared holds, marks."""
+    return {
+        **{f"gates.exclude.{name}": parse(text) for name, text in rule.gates.exclude.items()},
+        **{f"hold.{name}": parse(text) for name, text in rule.holds.items()},
+        **{f"marks.{name}": parse(text) for name, text in rule.marks.items()},
+    }
+
