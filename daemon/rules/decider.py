@@ -7,6 +7,7 @@ order:
 2. a fact that is not whole: indeterminate, `not_whole`;
 3. `unless`, in order: the first true one is a no match, `unless:NAME`;
 4. the levels, worst first, or `when`: false is a no match, `condition`; true a match, `level:NAME` or `condition`;
+   a no match is indeterminate while an operand in `needs` is absent (a stale figure clears nobody);
 5. a match whose occurrence or stage instants cannot be told is indeterminate;
 6. every gate runs; the first that does not pass decides (`gate:NAME`, `declared:NAME`), else notify.
  An absent result of 3 or 4 is indeterminate, `missing:OPERAND:KIND` with the first absent operand of the expression
@@ -49,7 +50,7 @@ class Decider:
         self.operands: tuple[tuple[str, Type], ...] = words.operands
         self.row_operands: tuple[tuple[str, Type], ...] = words.row_operands
         third = {stage.name: parse(stage.condition) for stage in rule.stages if stage.condition}
-        self.program = Program(words, _first(rule), _second(rule), third, early=rule.occurrence)
+        self.program = Program(words, _first(rule), _second(rule), third, early=(*rule.occurrence, *rule.needs))
         self.planner = Planner(rule)
         self._unless = tuple(f"unless:{name}" for name in rule.unless)
         self._levels = tuple(level.name for level in rule.levels)
@@ -77,11 +78,11 @@ class Decider:
             if value is True and i >= len(self._unless):
                 level = self._levels[i - len(self._unless)] if self._levels else ""
                 return self._match(level, operands, slots, rows, gates, env, cured, occurrence)
-            if value is True:
-                return Decision(Bucket.NO_MATCH, self._unless[i], "", occurrence, operands=operands, cured=cured)
-            reason = program.missing(self._keys[i], value, slots)
-            return Decision(Bucket.INDETERMINATE, reason, "", occurrence, operands=operands, cured=cured)
-        return Decision(Bucket.NO_MATCH, "condition", "", occurrence, operands=operands, cured=cured)
+            if isinstance(value, Absence):
+                reason = program.missing(self._keys[i], value, slots)
+                return Decision(Bucket.INDETERMINATE, reason, "", occurrence, operands=operands, cured=cured)
+            return self._no(self._unless[i], operands, slots, cured, occurrence)
+        return self._no("condition", operands, slots, cured, occurrence)
 
     def in_force(self, env: Env) -> bool:
         """Whether the rule is in force on the business date."""
@@ -101,7 +102,8 @@ class Decider:
         instant cannot be told, which `decide` has found indeterminate."""
         program = self.program
         slots = program.finish(program.start(program.operands(values), env), env)
-        conditions = dict(zip(self._conditions, program.third(slots, env), strict=True))
+        found = zip(self._conditions, program.third(slots, env), strict=True)
+        conditions = {name: value if isinstance(value, Absence) else value is True for name, value in found}
         return self.planner.plan(level, program.as_mapping(slots), env, made_at, conditions)
 
     def explain(
@@ -109,6 +111,22 @@ class Decider:
     ) -> Explanation:
         """The decision with all that made it so."""
         return explanation(self.vocabulary, self.program, self.decide(values, rows, whole, gates, env), env)
+
+    def _no(
+        self,
+        reason: str,
+        operands: dict[str, Value],
+        slots: Values,
+        cured: frozenset[str],
+        occurrence: dict[str, Value],
+    ) -> Decision:
+        """A no match, which is believed only while everything in `needs` is there."""
+        for name in self.rule.needs:
+            value = self.program.value(slots, name)
+            if isinstance(value, Absence):
+                missing = self.program.missing_name(name, value, slots)
+                return Decision(Bucket.INDETERMINATE, missing, "", occurrence, operands=operands, cured=cured)
+        return Decision(Bucket.NO_MATCH, reason, "", occurrence, operands=operands, cured=cured)
 
     def _cured(self, found: tuple[Any, ...]) -> frozenset[str]:
         if not self._levels:

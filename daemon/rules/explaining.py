@@ -1,7 +1,7 @@
 """Why a rule decided as it did: every operand, parameter with its reference, condition with its parts, and gate. Pure.
 
-The same program that decided gives the values; the tracer (evaluate.py) takes the conditions apart. Leaves the wording and
-the language of an explanation to those who print it.
+The same program that decided gives the values; the tracer (evaluate.py) takes the conditions apart. Leaves the wording
+and the language of an explanation to those who print it.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ lets, which only a match needs. A let is computed once, by one generated functio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from daemon.model.kinds import Absence, Value
 from daemon.rules.compile import compile_function
@@ -17,7 +17,6 @@ from daemon.rules.nodes import Node, names_in
 from daemon.rules.vocabulary import Vocabulary
 
 Values: TypeAlias = tuple[Value, ...]
-Step: TypeAlias = Callable[[Values, Env], tuple[Any, ...]]
 
 
 class Program:
@@ -35,15 +34,18 @@ class Program:
         self._words = words
         self._operands = tuple(name for name, _ in words.operands)
         self._parameters = words.used_parameters
-        self._names: list[str] = [*self._operands, *self._parameters]
-        self._yields = self._contract_slots()
+        inputs = (*self._operands, *self._parameters)
         _, _, needed = words.closure([*early, *(n for node in first.values() for n in names_in(node))])
-        self._early = self._steps([name for name in words.lets if name in needed])
-        self.first = self._compile("first", first)
-        self._late = self._steps([name for name in words.lets if name not in needed])
-        self.second = self._compile("second", second)
-        self.third = self._compile("third", third)
+        early_lets = {name: node for name, node in words.lets.items() if name in needed}
+        late_lets = {name: node for name, node in words.lets.items() if name not in needed}
+        self._names = (*inputs, *early_lets, *late_lets)
         self._index = {name: i for i, name in enumerate(self._names)}
+        self._yields = self._contract_slots()
+        self._early = compile_function("lets", early_lets, inputs)
+        self._late = compile_function("more_lets", late_lets, (*inputs, *early_lets))
+        self.first = compile_function("first", first, (*inputs, *early_lets))
+        self.second = compile_function("second", second, self._names)
+        self.third = compile_function("third", third, self._names)
         self._nodes = {**first, **second}
         self._dated: dict[date, Values] = {}
 
@@ -62,15 +64,11 @@ class Program:
         slots = tuple(operands.values()) + self._on(env.business_date)
         if self._yields:
             slots = self._yielded(slots)
-        for step in self._early:
-            slots += step(slots, env)
-        return slots
+        return slots + self._early(slots, env) if self._early.outputs else slots
 
     def finish(self, slots: Values, env: Env) -> Values:
         """The rest of the lets added."""
-        for step in self._late:
-            slots += step(slots, env)
-        return slots
+        return slots + self._late(slots, env) if self._late.outputs else slots
 
     def value(self, slots: Values, name: str) -> Value:
         """The value of an operand, parameter or let; a late let only after `finish`."""
@@ -101,21 +99,9 @@ class Program:
                 return self._reason(names_in(let), name, value, slots) if let else f"missing:{name}:{value}"
         return f"missing:{last}:{found}"
 
-    def _compile(self, name: str, nodes: Mapping[str, Node]) -> Step:
-        return compile_function(name, nodes, tuple(self._names))
-
-    def _steps(self, lets: Sequence[str]) -> tuple[Step, ...]:
-        steps, rest = [], list(lets)
-        while rest:
-            ready = [n for n in rest if all(used in self._names for used in names_in(self._words.lets[n]))]
-            steps.append(self._compile("lets", {n: self._words.lets[n] for n in ready}))
-            self._names += ready
-            rest = [n for n in rest if n not in ready]
-        return tuple(steps)
-
     def _contract_slots(self) -> tuple[tuple[int, int], ...]:
         pairs = ((name, self._words.contract_field(name)) for name in self._parameters)
-        return tuple((self._names.index(name), self._names.index(field)) for name, field in pairs if field)
+        return tuple((self._index[name], self._index[field]) for name, field in pairs if field)
 
     def _yielded(self, slots: Values) -> Values:
         mutable = list(slots)

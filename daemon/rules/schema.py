@@ -81,7 +81,8 @@ class Rule:
     """One rule as its file says it. Expressions are text here; decider.py compiles them against the kind.
 
     `unless`: reason -> expression, looked at before `when` and `levels`; the first true one is a no match with that
-    reason ('no debt' apart from 'ratio above the lines'). `agreed`: the field with the channels the contract agreed,
+    reason ('no debt' apart from 'ratio above the lines'). `needs`: names without which a no match is not believed.
+    `agreed`: the field with the channels the contract agreed,
     comma-separated ('' none): a receipt serves as agreed only on one of them. `effective`, `until`: business dates
     the rule is in force, both inclusive. `lets`: name -> expression, in order, each may use earlier ones. `holds`:
     reason -> expression that puts a match into the held bucket until a release. `marks`: mark -> expression; a true
@@ -124,6 +125,8 @@ class Rule:
     unless: Mapping[str, str] = field(default_factory=dict)
     until: date | None = None
     agreed: str = ""
+    needs: tuple[str, ...] = ()
+    line: int = 0
 
     def stages_of(self, level: str) -> tuple[Stage, ...]:
         """The stages of a level ('' where the rule has none), in the order of the file."""

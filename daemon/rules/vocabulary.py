@@ -51,6 +51,7 @@ def plain_names(rule: Rule) -> Iterator[tuple[str, str]]:
     """The names a rule writes outside of expressions, as (key, name)."""
     yield from (("occurrence", name) for name in rule.occurrence)
     yield from (("terms", name) for name in rule.terms if name != ROWS)
+    yield from (("needs", name) for name in rule.needs)
     if rule.gates.status:
         yield "gates.status", rule.gates.status
     if rule.agreed:
