@@ -26,10 +26,11 @@ polls = Table(
     Column("due", BigInteger, nullable=False),
     Column("business_date", Text, nullable=False),
     Column("state", Text, nullable=False),  # model.states.PollState
-    Column("run", BigInteger, nullable=False, server_default="0"),  # number of the newest run
+    Column("run", Integer, nullable=False, server_default="0"),  # number of the newest run
     Column("reason", Text, nullable=False, server_default=""),
     Column("started_at", BigInteger),
     Column("finished_at", BigInteger),
+    Column("record", Text, nullable=False),
     UniqueConstraint("feed", "due"),
     Index("ix_polls_state", "state", "due"),
 )

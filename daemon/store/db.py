@@ -1,0 +1,245 @@
+"""Opens the store and gives out its transactions; the rest of this package says what happens in them.
+
+    store = Store.open(folder, keyring=keyring, node="n1")
+    with store.write() as tx:          # BEGIN IMMEDIATE … COMMIT
+        trail.append(tx, "start", ...)
+    with store.read() as tx:           # one snapshot
+        ledger.polls_of(tx, ...)
+
+`tx` is a SQLAlchemy connection inside its transaction; `of(tx)` gives the state that belongs to it. Exceptions:
+
+- `StoreBusy` on entering: the write lock could not be had in 5 s, or the database cannot be reached; nothing happened.
+- any exception from the body, or from `before_commit`: rolled back, nothing happened.
+- `CommitUnknown`: the commit itself failed, so it may or may not have happened (measured: 42 of 108 had).
+  The connection is dropped; the caller reads again by key and goes on from what it finds.
+
+Leases are in `elapsed` microseconds, which mean something only within one `boot`, a start of the parent on this host.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, Engine, insert, select, text
+from sqlalchemy.exc import DBAPIError
+
+from daemon.clock import RealClock
+from daemon.errors import ConfigError, DueNoticeError, StoreConflict
+from daemon.security.keyring import ClientKeys, Keyring
+from daemon.store.engine import WRITE, make_engine, private_folder
+from daemon.store.known import Known
+from daemon.store.rows import get_meta, put_meta, revision
+from daemon.store.tables import meta, records
+
+Tx: TypeAlias = Connection
+"""A connection in its transaction."""
+
+SCHEMA = "0004"
+"""Revision of the newest migration; a store of another one is migrated when it is opened."""
+
+LOCK_NAME = "lock"
+KEY_CHECK = "key_check:"
+_STATE = "duenotice"
+
+
+class StoreBusy(DueNoticeError):
+    """The store gave no transaction; nothing happened. Try again later."""
+
+
+class CommitUnknown(DueNoticeError):
+    """A commit failed: whether it happened must be read back by key."""
+
+
+@dataclass(slots=True)
+class TxState:
+    """What belongs to one transaction: its store, records not yet inserted, what to do once it is committed."""
+
+    store: Store
+    writing: bool
+    records: list[dict[str, Any]] = field(default_factory=list)
+    after_commit: list[Callable[[], None]] = field(default_factory=list)
+    keys: dict[int, ClientKeys] = field(default_factory=dict)
+    epoch_seen: bool = False
+
+
+def of(tx: Tx) -> TxState:
+    """The state of a transaction given out by a store."""
+    state: TxState = tx.info[_STATE]
+    return state
+
+
+class Store:
+    """One database with its folder. Threads may share it; processes open their own."""
+
+    def __init__(self, folder: Path, engine: Engine, keyring: Keyring, node: str, boot: str = "") -> None:
+        self.folder = folder
+        self.engine = engine
+        self.keyring = keyring
+        self.node = node
+        self.boot = boot
+        self.known = Known()
+        self.before_commit: Callable[[], None] | None = None
+        self.elapsed: Callable[[], float] = RealClock().elapsed
+        self.rest: Callable[[float], None] = time.sleep
+
+    @classmethod
+    def open(cls, folder: Path, *, keyring: Keyring, node: str, url: str = "", boot: str = "") -> Store:
+        """Open or make the store in `folder`: migrate it, compare the key check values.
+
+        `boot` is the parent's, handed to its children; without it the newest boot of this store is taken. Raises
+        KeyUnusable when a key that the store knows is absent or another one, ConfigError when the store is of a newer
+        program, StoreBusy when it cannot be reached.
+        """
+        private_folder(folder)
+        store = cls(folder, make_engine(folder, url), keyring, node, boot)
+        try:
+            store._migrate()
+            store._compare_keys()
+            if not boot:
+                with store.read() as tx:
+                    store.boot = get_meta(tx, "boot") or ""
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self.engine.dispose()
+
+    @contextmanager
+    def write(self, *, yield_lock: bool = False) -> Iterator[Tx]:
+        """A writing transaction. With `yield_lock` (poll children) the lock is then left as long as it was held, so
+        that bulk work never starves sending. `before_commit` comes last; what it raises rolls back."""
+        with self._begun(writing=True) as tx:
+            started = self.elapsed()
+            state = of(tx)
+            yield tx
+            flush(tx)
+            if self.before_commit is not None:
+                self.before_commit()
+            self._commit(tx)
+            held = self.elapsed() - started
+        for done in state.after_commit:
+            done()
+        for client, keys in state.keys.items():
+            self.known.add_keys(client, keys)
+        if yield_lock:
+            self.rest(held)
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        """A reading transaction: one snapshot, never waits for a writer. Ends with a rollback."""
+        with self._begun(writing=False) as tx:
+            yield tx
+
+    @contextmanager
+    def _begun(self, *, writing: bool) -> Iterator[Tx]:
+        try:
+            tx = self.engine.connect().execution_options(**{WRITE: writing})
+        except DBAPIError as reason:
+            raise StoreBusy(f"store: no connection could be made ({reason.orig})") from reason
+        try:
+            try:
+                tx.begin()
+            except DBAPIError as reason:
+                raise StoreBusy(f"store: no transaction could begin ({reason.orig})") from reason
+            tx.info[_STATE] = TxState(self, writing)
+            try:
+                yield tx
+            finally:
+                if not tx.invalidated:
+                    tx.info.pop(_STATE, None)
+                    tx.rollback()
+        finally:
+            tx.close()
+
+    def _commit(self, tx: Tx) -> None:
+        try:
+            tx.commit()
+        except DBAPIError as reason:
+            tx.invalidate(reason)
+            raise CommitUnknown(f"commit failed ({reason.orig}); whether it happened is unknown") from reason
+
+    def lock(self) -> StateLock:
+        """Take the state folder's exclusive lock, as the one parent, and start a new boot: earlier leases are void.
+
+        Raises StoreConflict when another parent holds it. The lock ends with `release()` or with the process.
+        """
+        descriptor = os.open(self.folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            where = self.folder / LOCK_NAME
+            raise StoreConflict(f"{where}: another parent holds it, expected to be the only one") from None
+        boot = os.urandom(8).hex()
+        with self.write() as tx:
+            put_meta(tx, "boot", boot)
+        self.boot = boot
+        return StateLock(descriptor)
+
+    def quick_check(self) -> None:
+        """Have SQLite look over its file. Raises ConfigError with what it finds."""
+        if self.engine.dialect.name == "sqlite":
+            with self.read() as tx:
+                found = [str(row[0]) for row in tx.execute(text("PRAGMA quick_check(5)"))]
+            if found != ["ok"]:
+                raise ConfigError(f"{self.folder}: the database is damaged: {'; '.join(found)}")
+
+    def _migrate(self) -> None:
+        with self.read() as tx:
+            found = revision(tx)
+        if found == SCHEMA:
+            return
+        # Alembic takes most of a second to import; only a store that must change pays it.
+        from daemon.store.migrate import migrate
+
+        with self.write() as tx:
+            migrate(tx)
+
+    def _compare_keys(self) -> None:
+        """Check the keys against the values kept in the store, and keep those of new keys."""
+        with self.read() as tx:
+            rows = tx.execute(select(meta).where(meta.c.key.startswith(KEY_CHECK))).all()
+        stored = {bytes.fromhex(key[len(KEY_CHECK) :]): bytes.fromhex(value) for key, value in rows}
+        self.keyring.compare(stored)
+        new = {id: value for id, value in self.keyring.check_values().items() if id not in stored}
+        if new:
+            with self.write() as tx:
+                for id, value in new.items():
+                    put_meta(tx, KEY_CHECK + id.hex(), value.hex())
+
+
+class StateLock:
+    """The parent's lock on the state folder."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Give the lock up; a second call does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> StateLock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def flush(tx: Tx) -> None:
+    """Insert the records appended so far: done by every commit, needed before reading them in the same transaction."""
+    state = of(tx)
+    if state.records:
+        rows, state.records = state.records, []
+        tx.execute(insert(records), rows)

@@ -1,0 +1,68 @@
+"""Makes the SQLAlchemy engine of a store, and knows what differs between SQLite and PostgreSQL.
+
+SQLite: WAL, `synchronous=FULL` (a commit that returned survives a power cut), 5 s busy time-out, `secure_delete`,
+temporary tables in memory; every writing transaction begins IMMEDIATE, because one that reads first and writes later
+fails at once when another writer has committed in between (deps.md, traps). PostgreSQL: psycopg 3, the server's own
+defaults.
+Statement parameters never stand in an exception's text: they may be personal.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from daemon.errors import ConfigError
+
+BUSY_MS = 5_000
+FILE_NAME = "duenotice.db"
+WRITE = "duenotice_write"
+"""Execution option that makes a SQLite transaction begin IMMEDIATE."""
+
+PRAGMAS = (
+    f"PRAGMA busy_timeout={BUSY_MS}",
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA secure_delete=ON",
+    "PRAGMA temp_store=MEMORY",
+    "PRAGMA foreign_keys=ON",
+)
+
+
+def make_engine(folder: Path, url: str = "") -> Engine:
+    """The engine of `url` (`postgresql+psycopg://…`), or, where it is empty, of the SQLite file in `folder`, made with
+    mode 0600 if it is not there. Raises ConfigError for any other kind of database."""
+    if not url:
+        path = folder / FILE_NAME
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        engine = create_engine(f"sqlite+pysqlite:///{path}", hide_parameters=True, pool_size=4, max_overflow=4)
+        event.listen(engine, "connect", _on_connect)
+        event.listen(engine, "begin", _on_begin)
+        return engine
+    if not url.startswith("postgresql+psycopg://"):
+        kind = url.split(":", 1)[0]
+        raise ConfigError(f"store url of kind {kind!r}: expected nothing (SQLite) or postgresql+psycopg://")
+    return create_engine(url, hide_parameters=True, pool_size=4, max_overflow=4, pool_pre_ping=True)
+
+
+def private_folder(folder: Path) -> Path:
+    """Make `folder` if need be and let nobody but its owner into it (mode 0700)."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
+    return folder
+
+
+def _on_connect(raw: Any, _record: Any) -> None:
+    # The driver's own transaction control would begin DEFERRED; ours begins in `_on_begin`.
+    raw.isolation_level = None
+    for pragma in PRAGMAS:
+        raw.execute(pragma).close()
+
+
+def _on_begin(connection: Connection) -> None:
+    immediate = connection.get_execution_options().get(WRITE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

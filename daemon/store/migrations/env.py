@@ -1,0 +1,16 @@
+"""Alembic's entry: runs the migrations on the connection that `daemon.store.migrate` hands over, in its transaction."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from daemon.store.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+    compare_server_default=True,
+)
+with context.begin_transaction():
+    context.run_migrations()
