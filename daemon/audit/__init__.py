@@ -1,0 +1,1 @@
+"""The trail: records, Merkle tree, checkpoints, verification, export. Pure; the byte formats are in the docstrings."""

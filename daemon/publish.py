@@ -1,0 +1,365 @@
+"""Puts committed records into the log's files and signs the head; a checkpoint covers a record within a minute.
+
+One batch, each step durable before the next, so that after a crash between any two the same bytes are made again:
+
+1. records without an index get theirs in the store, causes before effects: from here on their place is fixed;
+2. bundles and tiles are written to `tmp/`, synced, read back and re-hashed from the disk's bytes (a bit that flips
+   between hashing and storing would make the log for ever inconsistent with its signed heads: CT log Yeti, 2021);
+3. they are renamed into place and their folders synced;
+4. the head is moved by compare-and-swap in a second store on another path, which never takes two heads of one size;
+5. the head is signed (Ed25519), written, read back, and renamed to `checkpoint`;
+6. narrower files of tiles that are now full are removed.
+
+What does not fit together stops publication until a restart: LogBroken in a run, ConfigError with the way to reconcile
+at the start. Records are taken from a `TrailStore`; when to publish, whom to alarm, and witnesses are left to others.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from daemon.audit.checkpoint import Checkpoint, VerifierKey, check_name, open_checkpoint, sign
+from daemon.audit.folder import folder_reader
+from daemon.audit.order import causes_first
+from daemon.audit.tree import (
+    EMPTY_ROOT,
+    WIDTH,
+    Growing,
+    bundle_path,
+    decode_bundle,
+    encode_bundle,
+    leaf_hash,
+    read_bundle,
+    subtree,
+    tile_path,
+)
+from daemon.errors import ConfigError, DueNoticeError
+from daemon.security.keyring import Keyring
+from daemon.security.stream import sync_folder
+
+BATCH = 4096
+RECONCILE = (
+    "Nothing is published, so that never two heads of one size are signed. Either bring back the {lost} of the newest "
+    "head, or close this log and start one under a new origin whose first record carries that head; "
+    "`duenotice audit verify` on the log folder says what it holds."
+)
+
+
+class LogBroken(DueNoticeError):
+    """Bytes on the disk are not those that were hashed, or records contradict each other; nothing is published until a
+    restart. Records are still accepted and notices still leave; a person is to look."""
+
+
+class TrailStore(Protocol):
+    """What the store offers of committed records. Indexes are contiguous from 0 and never change."""
+
+    def unpublished(self, limit: int) -> Sequence[tuple[int, bytes]]:
+        """Row id and bytes of the first committed records without an index, in the order of commit."""
+        ...
+
+    def assign(self, pairs: Sequence[tuple[int, int]]) -> None:
+        """Give rows (row id, index) their indexes, all or none, durably."""
+        ...
+
+    def size(self) -> int:
+        """How many records have an index."""
+        ...
+
+    def indexed(self, start: int, limit: int) -> Sequence[bytes]:
+        """Bytes of the records with the indexes from `start`, in order."""
+        ...
+
+
+class HeadStore:
+    """The head per origin, in an SQLite file of its own, best on another file system than store and log."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._open() as db:
+            columns = "origin TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL"
+            db.execute(f"CREATE TABLE IF NOT EXISTS head ({columns}, PRIMARY KEY (origin))")
+            db.execute(f"CREATE TABLE IF NOT EXISTS past ({columns}, PRIMARY KEY (origin, size))")
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """A connection for one transaction; the file is small and touched once a minute."""
+        db = sqlite3.connect(self._path, timeout=10, isolation_level=None)
+        try:
+            db.execute("PRAGMA synchronous=EXTRA")
+            db.execute("BEGIN IMMEDIATE")
+            yield db
+            db.execute("COMMIT")
+        finally:
+            db.close()
+
+    def read(self, origin: str) -> Checkpoint | None:
+        """The head, or None when this origin has none."""
+        with self._open() as db:
+            row = db.execute("SELECT size, root FROM head WHERE origin = ?", (origin,)).fetchone()
+        return None if row is None else Checkpoint(origin, row[0], row[1])
+
+    def swap(self, old: Checkpoint | None, new: Checkpoint) -> None:
+        """Move the head from `old` (None: there is none) to `new`, which is larger. Raises LogBroken when the head is
+        another one, or when there has been another head of that size."""
+        with self._open() as db:
+            row = db.execute("SELECT size, root FROM head WHERE origin = ?", (new.origin,)).fetchone()
+            found = None if row is None else Checkpoint(new.origin, row[0], row[1])
+            if found != old or (old is not None and new.size <= old.size):
+                raise LogBroken(f"head of {new.origin}: {_show(found)}, expected {_show(old)} before {_show(new)}")
+            db.execute("INSERT OR REPLACE INTO head VALUES (?, ?, ?)", (new.origin, new.size, new.root))
+            try:
+                db.execute("INSERT INTO past VALUES (?, ?, ?)", (new.origin, new.size, new.root))
+            except sqlite3.IntegrityError:
+                raise LogBroken(f"head of {new.origin}: there has been one of size {new.size} before") from None
+
+
+def _show(head: Checkpoint | None) -> str:
+    return "none" if head is None else f"{head.size} {head.root.hex()[:16]}"
+
+
+class LogFolder:
+    """The log's files: new ones are staged in `tmp/`, read back, and then moved into place."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.read = folder_reader(folder)
+        self._staging = folder / "tmp"
+
+    def clear(self) -> None:
+        """Forget what is staged."""
+        shutil.rmtree(self._staging, ignore_errors=True)
+        self._staging.mkdir(parents=True, exist_ok=True)
+
+    def stage(self, path: str, raw: bytes) -> None:
+        """Write and sync a file in `tmp/`, then drop it from the page cache, so that reading it back reads the disk."""
+        target = self._staged(path)
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(raw)
+            out.flush()
+            os.fsync(out.fileno())
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(out.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def staged(self, path: str) -> bytes:
+        """A staged file as the disk has it."""
+        return self._staged(path).read_bytes()
+
+    def settle(self, paths: Sequence[str]) -> None:
+        """Move staged files into place and make that durable."""
+        folders: set[Path] = {self.folder}
+        for path in paths:
+            final = self.folder / path
+            final.parent.mkdir(parents=True, exist_ok=True)
+            self._staged(path).replace(final)
+            inside = [folder for folder in final.parents if folder.is_relative_to(self.folder)]
+            folders.update(inside)
+        for folder in sorted(folders, reverse=True):
+            sync_folder(folder)
+
+    def drop_narrower(self, path: str) -> None:
+        """Remove the narrower files of a tile or bundle that is now full."""
+        shutil.rmtree(self.folder / f"{path}.p", ignore_errors=True)
+
+    def _staged(self, path: str) -> Path:
+        return self._staging / path.replace("/", "_")
+
+
+class Publisher:
+    """Publishes the records of one store as one log. Not for two threads at once.
+
+    `at` is called with the name of each step before it is taken: `assign stage settle swap sign checkpoint prune`.
+    """
+
+    def __init__(
+        self,
+        log_dir: Path,
+        heads: HeadStore,
+        keyring: Keyring,
+        origin: str,
+        store: TrailStore,
+        at: Callable[[str], None] = lambda step: None,
+    ) -> None:
+        try:
+            self.origin = check_name(origin)
+        except ValueError as reason:
+            raise ConfigError(f"origin of the log: {reason}") from None
+        self._files = LogFolder(log_dir)
+        self._heads, self._store, self._at = heads, store, at
+        self._signing = keyring.signing
+        self._known = tuple(VerifierKey(self.origin, key.public) for key in keyring.signing_keys)
+        self._stopped: LogBroken | None = None
+        self.head: Checkpoint | None = self._open()
+
+    @property
+    def key(self) -> VerifierKey:
+        """The verifier key of this log's checkpoints; its text form is what verifiers are given."""
+        return VerifierKey(self.origin, self._signing.public)
+
+    def publish(self, limit: int = BATCH) -> int:
+        """Publish one batch of at most `limit` records; returns how many, 0 when none waits.
+
+        Raises LogBroken on a mismatch, and from then on at every call. After any other error (a full disk) the next
+        call starts again as after a crash.
+        """
+        if self._stopped is not None:
+            raise self._stopped
+        try:
+            if self.head is None:
+                self.head = self._open()
+            head, self.head = self.head, None
+            self.head, count = self._batch(head, limit)
+        except LogBroken as reason:
+            self._stopped = reason
+            raise
+        return count
+
+    def _batch(self, head: Checkpoint, limit: int) -> tuple[Checkpoint, int]:
+        self._sequence(limit)
+        records = self._store.indexed(head.size, limit)
+        if not records:
+            return head, 0
+        files, new = self._grow(head, records)
+        self._at("stage")
+        self._files.clear()
+        for path, raw in files.items():
+            self._files.stage(path, raw)
+        self._check_staged(head, new, list(files))
+        self._at("settle")
+        self._files.settle(list(files))
+        self._at("swap")
+        self._heads.swap(head, new)
+        self._sign(new)
+        self._at("prune")
+        for path in files:
+            if ".p/" not in path:
+                self._files.drop_narrower(path)
+        return new, len(records)
+
+    def _sequence(self, limit: int) -> None:
+        """Give waiting records their indexes."""
+        self._at("assign")
+        rows = self._store.unpublished(limit)
+        if not rows:
+            return
+        try:
+            ordered = causes_first(rows)
+        except ValueError as reason:
+            raise LogBroken(str(reason)) from None
+        self._store.assign([(row, index) for index, row in enumerate(ordered, self._store.size())])
+
+    def _edge(self, head: Checkpoint) -> list[bytes]:
+        """The records of the last, incomplete bundle, re-hashed against the tile."""
+        number, width = divmod(head.size, WIDTH)
+        if not width:
+            return []
+        records = read_bundle(self._files.read, number, width)
+        tree = Growing.at(self._files.read, head.size)
+        if [leaf_hash(record) for record in records] != next(row for level, _, row in tree.rest() if level == 0):
+            raise LogBroken(f"{bundle_path(number, width)}: does not hash to what its tile says")
+        return records
+
+    def _grow(self, head: Checkpoint, records: Sequence[bytes]) -> tuple[dict[str, bytes], Checkpoint]:
+        """All files that `records` change, by path, and the head after them."""
+        files: dict[str, bytes] = {}
+        tree = Growing.at(self._files.read, head.size, lambda *tile: files.update(_tile(*tile)))
+        for record in records:
+            tree.append(leaf_hash(record))
+        for tile in tree.rest():
+            files.update(_tile(*tile))
+        open_bundle = [*self._edge(head), *records]
+        for start in range(0, len(open_bundle), WIDTH):
+            part = open_bundle[start : start + WIDTH]
+            files[bundle_path(head.size // WIDTH + start // WIDTH, len(part))] = encode_bundle(part)
+        return files, Checkpoint(self.origin, tree.size, tree.root())
+
+    def _check_staged(self, head: Checkpoint, new: Checkpoint, paths: list[str]) -> None:
+        """Compute everything again from the bytes read back. Raises LogBroken."""
+        tiles: dict[str, bytes] = {}
+        tree = Growing.at(self._files.read, head.size, lambda *tile: tiles.update(_tile(*tile)))
+        bundles = [path for path in paths if path.startswith("tile/entries/")]
+        try:
+            records = [record for path in bundles for record in decode_bundle(self._files.staged(path))]
+        except ValueError as reason:
+            raise LogBroken(f"read back: {reason}") from None
+        for record in records[head.size % WIDTH :]:
+            tree.append(leaf_hash(record))
+        for tile in tree.rest():
+            tiles.update(_tile(*tile))
+        for path, raw in tiles.items():
+            if self._files.staged(path) != raw:
+                raise LogBroken(f"{path}: read back, it is not what the records read back hash to")
+        if (tree.size, tree.root()) != (new.size, new.root) or len(tiles) + len(bundles) != len(paths):
+            raise LogBroken(f"read back: head {tree.size} {tree.root().hex()}, expected {_show(new)}")
+
+    def _sign(self, head: Checkpoint) -> None:
+        self._at("sign")
+        note = sign(head, self._signing.public, self._signing.sign)
+        self._files.stage("checkpoint", note)
+        try:
+            again = open_checkpoint(self._files.staged("checkpoint"), [self.key])
+        except ValueError as reason:
+            raise LogBroken(f"checkpoint read back: {reason}") from None
+        if again != head:
+            raise LogBroken(f"checkpoint read back: {_show(again)}, expected {_show(head)}")
+        self._at("checkpoint")
+        self._files.settle(["checkpoint"])
+
+    def _open(self) -> Checkpoint:
+        """The head from which to go on: store, log and head store are compared, a missing signature is made up for.
+
+        Raises ConfigError, with the way to reconcile, when one of them is from another time than the others.
+        """
+        self._files.clear()
+        published = self._published()
+        head = self._heads.read(self.origin)
+        if head is None:
+            if published is not None or (self._files.folder / "tile").exists():
+                self._refuse(f"there is a log but no head of {self.origin} in the head store", "head store")
+            head = Checkpoint(self.origin, 0, EMPTY_ROOT)
+            self._heads.swap(None, head)
+        self._compare(head, published)
+        if published != head:
+            self._sign(head)
+        return head
+
+    def _compare(self, head: Checkpoint, published: Checkpoint | None) -> None:
+        if published is not None and published.size > head.size:
+            self._refuse(f"the checkpoint has {published.size} records, the head store {head.size}", "head store")
+        try:
+            on_disk = Growing.at(self._files.read, head.size).root()
+            edge = self._edge(head)
+            before = EMPTY_ROOT
+            if published is not None and published.size:
+                before = subtree(self._files.read, head.size, 0, published.size)
+        except (FileNotFoundError, ValueError, LogBroken) as reason:
+            self._refuse(f"the log folder does not hold the {head.size} records of the head store ({reason})", "log")
+        if on_disk != head.root:
+            self._refuse(f"the {head.size} records of the log are not those of the head store", "log")
+        if published is not None and before != published.root:
+            self._refuse(f"the checkpoint of {published.size} is not the beginning of the log", "log")
+        if self._store.size() < head.size:
+            self._refuse(f"the store has {self._store.size()} records with an index, the log {head.size}", "store")
+        if list(self._store.indexed(head.size - len(edge), len(edge))) != edge:
+            self._refuse(f"the last {len(edge)} records of the log are not those of the store", "store")
+
+    def _published(self) -> Checkpoint | None:
+        try:
+            return open_checkpoint(self._files.read("checkpoint"), self._known)
+        except FileNotFoundError:
+            return None
+        except ValueError as reason:
+            raise ConfigError(f"log folder {self._files.folder}: {reason}") from None
+
+    def _refuse(self, found: str, lost: str) -> NoReturn:
+        raise ConfigError(f"log {self.origin}: {found}. " + RECONCILE.format(lost=lost))
+
+
+def _tile(level: int, number: int, row: list[bytes]) -> dict[str, bytes]:
+    return {tile_path(level, number, len(row)): b"".join(row)}
