@@ -27,16 +27,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Engine, insert, select, text
+from sqlalchemy import Connection, Engine, Table, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from daemon.clock import RealClock
 from daemon.errors import ConfigError, DueNoticeError, StoreConflict
+from daemon.security.envelope import Key
 from daemon.security.keyring import ClientKeys, Keyring
 from daemon.store.engine import WRITE, make_engine, private_folder
 from daemon.store.known import Known
 from daemon.store.rows import get_meta, put_meta, revision
-from daemon.store.tables import meta, records
+from daemon.store.tables import meta
 
 Tx: TypeAlias = Connection
 """A connection in its transaction."""
@@ -59,13 +60,15 @@ class CommitUnknown(DueNoticeError):
 
 @dataclass(slots=True)
 class TxState:
-    """What belongs to one transaction: its store, records not yet inserted, what to do once it is committed."""
+    """What belongs to one transaction: its store, rows not yet inserted, what to do once it is committed. `keys` and
+    `months` are keys read or made in it: remembered beyond it only once it is committed."""
 
     store: Store
     writing: bool
-    records: list[dict[str, Any]] = field(default_factory=list)
+    pending: dict[Table, list[dict[str, Any]]] = field(default_factory=dict)
     after_commit: list[Callable[[], None]] = field(default_factory=list)
     keys: dict[int, ClientKeys] = field(default_factory=dict)
+    months: dict[tuple[str, str], Key] = field(default_factory=dict)
     epoch_seen: bool = False
 
 
@@ -131,6 +134,7 @@ class Store:
             done()
         for client, keys in state.keys.items():
             self.known.add_keys(client, keys)
+        self.known.months.update(state.months)
         if yield_lock:
             self.rest(held)
 
@@ -237,9 +241,14 @@ class StateLock:
         self.release()
 
 
+def later(tx: Tx, table: Table, row: dict[str, Any]) -> None:
+    """Insert `row` (every column named) with the commit: a thousand appended rows of a table are one statement."""
+    of(tx).pending.setdefault(table, []).append(row)
+
+
 def flush(tx: Tx) -> None:
-    """Insert the records appended so far: done by every commit, needed before reading them in the same transaction."""
+    """Insert what waits: done by every commit, needed before reading those tables in the same transaction."""
     state = of(tx)
-    if state.records:
-        rows, state.records = state.records, []
-        tx.execute(insert(records), rows)
+    pending, state.pending = state.pending, {}
+    for table, rows in pending.items():
+        tx.execute(insert(table), rows)

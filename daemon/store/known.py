@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from threading import Lock
 
+from daemon.security.envelope import Key
 from daemon.security.keyring import ClientKeys
 
 MAX_NUMBERS = 2_000_000
@@ -21,6 +22,7 @@ class Known:
         self.epoch = ""
         self.numbers: dict[str, dict[bytes, int]] = {}
         self.clients: dict[int, int] = {}
+        self.months: dict[tuple[str, str], Key] = {}
         self._keys: OrderedDict[int, ClientKeys] = OrderedDict()
         self._lock = Lock()
 
@@ -28,7 +30,7 @@ class Known:
         """Forget everything when the store's epoch has moved."""
         if epoch != self.epoch:
             with self._lock:
-                self.epoch, self.numbers, self.clients = epoch, {}, {}
+                self.epoch, self.numbers, self.clients, self.months = epoch, {}, {}, {}
                 self._keys.clear()
 
     def add_numbers(self, kind: str, found: dict[bytes, int]) -> None:

@@ -18,7 +18,7 @@ from daemon.audit.record import Record, decode, encode, format_time, new_id
 from daemon.audit.record import commit as commitment
 from daemon.clock import micros
 from daemon.errors import StoreConflict
-from daemon.store.db import Store, Tx, flush, of
+from daemon.store.db import Store, Tx, flush, later, of
 from daemon.store.rows import chunks
 from daemon.store.subjects import keys_of
 from daemon.store.tables import records
@@ -59,7 +59,7 @@ def append(
     record = Record(
         id, t, state.store.node, kind, actor, data, cause, client, rule, rule_set, card, com
     )
-    state.records.append({"id": id, "kind": kind, "client": client, "leaf": encode(record), "position": None})
+    later(tx, records, {"id": id, "kind": kind, "client": client, "leaf": encode(record), "position": None})
     return id
 
 

@@ -80,6 +80,7 @@ pages = Table(
     Column("sentence", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("acknowledged_at", BigInteger),
+    Column("acknowledged_by", Text),
 )
 
 tokens = Table(

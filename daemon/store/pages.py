@@ -1,0 +1,39 @@
+"""Pages: what called a person, whatever channel carried it. One open page per key, acknowledged by a name."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import RowMapping, insert, select, update
+
+from daemon.clock import micros
+from daemon.store.db import Tx
+from daemon.store.tables import pages
+
+SEVERITIES = ("info", "warning", "urgent")
+
+
+def page(tx: Tx, key: str, severity: str, sentence: str, *, now: datetime) -> bool:
+    """Keep a page; False while one with this key waits to be acknowledged. `key` and `sentence` hold nothing personal.
+    Raises ValueError for an unknown severity."""
+    if severity not in SEVERITIES:
+        raise ValueError(f"page {key}: severity {severity!r}, expected one of {', '.join(SEVERITIES)}")
+    open_already = select(pages.c.id).where(pages.c.key == key, pages.c.acknowledged_at.is_(None))
+    if tx.execute(open_already).first() is not None:
+        return False
+    tx.execute(insert(pages).values(key=key, severity=severity, sentence=sentence, at=micros(now)))
+    return True
+
+
+def pages_of(tx: Tx, *, open_only: bool = True, limit: int = 1000) -> list[RowMapping]:
+    """Pages, newest first."""
+    query = select(pages).order_by(pages.c.id.desc()).limit(limit)
+    if open_only:
+        query = query.where(pages.c.acknowledged_at.is_(None))
+    return list(tx.execute(query).mappings())
+
+
+def acknowledge(tx: Tx, key: str, *, by: str, now: datetime) -> bool:
+    """A person has seen the open page of a key, or the condition is over (`by` then names the part that says so)."""
+    where = (pages.c.key == key) & pages.c.acknowledged_at.is_(None)
+    return tx.execute(update(pages).where(where).values(acknowledged_at=micros(now), acknowledged_by=by)).rowcount > 0
