@@ -61,6 +61,7 @@ runs = Table(
     Column("rejects", Integer),
     Column("facts", Integer),
     Column("rows_in_facts", Integer),
+    Column("other", Integer),  # rows of other business, by the part's `where`
     Column("source_count", Integer),
     Column("record", Text),
     UniqueConstraint("poll", "number"),

@@ -54,6 +54,7 @@ def upgrade() -> None:
         sa.Column("rejects", sa.Integer(), nullable=True),
         sa.Column("facts", sa.Integer(), nullable=True),
         sa.Column("rows_in_facts", sa.Integer(), nullable=True),
+        sa.Column("other", sa.Integer(), nullable=True),
         sa.Column("source_count", sa.Integer(), nullable=True),
         sa.Column("record", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
