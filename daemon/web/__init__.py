@@ -1,0 +1,1 @@
+"""HTTP in: callbacks of the gateways."""
