@@ -1,0 +1,120 @@
+"""Facts to lines: the subject's number, the gates' inputs, a decision under every rule of the kind.
+
+Gate rows (stops, silences, releases, consents, counts of the day) are read from the store once a batch; deciding itself is
+pure and depends only on what a sheet's line keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import islice
+
+from daemon.clock import micros
+from daemon.decide.joining import Joined
+from daemon.decide.reading import FactRows
+from daemon.model.decisions import Decision
+from daemon.model.facts import Fact
+from daemon.model.kinds import Absence, FactKind
+from daemon.model.values import occurrence_text
+from daemon.rules.decider import Decider
+from daemon.rules.functions import Env
+from daemon.rules.gates import GateInputs
+from daemon.rules.schema import Rule, RuleSet
+from daemon.store import consents, gate_rows, noticebook, subjects
+from daemon.store.db import Store, Tx
+
+BATCH = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One fact under the rules of its kind: what the sheets get a line of, and notices are made from."""
+
+    fact: Fact
+    members: tuple[Joined, ...]
+    subject: int
+    client: int
+    gates: Mapping[str, GateInputs]
+    decisions: Mapping[str, Decision]
+
+
+def subject_kind(kind: FactKind) -> str:
+    """What the subjects of a kind are called in the blind index: 'client', or the field that names the subject."""
+    return "client" if kind.subject == kind.client else kind.subject
+
+
+class LineMaker:
+    """Decides facts in batches."""
+
+    def __init__(self, store: Store, ruleset: RuleSet, deciders: Mapping[str, Decider], kind: FactKind) -> None:
+        self.store, self.ruleset, self.kind = store, ruleset, kind
+        self.rules = ruleset.rules_of(kind.name)
+        self.deciders = deciders
+
+    def lines(self, facts: Iterable[FactRows], now: datetime) -> Iterator[Line]:
+        """A line for every fact, in order. Clients seen for the first time get their number and keys."""
+        walk = iter(facts)
+        while batch := list(islice(walk, BATCH)):
+            numbers, clients = self._numbers([f for f, _ in batch], now)
+            with self.store.read() as tx:
+                gates = self._gates(tx, batch, numbers, clients, now)
+            for (fact, members), found in zip(batch, gates, strict=True):
+                yield self._line(fact, members, numbers[fact.subject], clients[fact.client], found)
+
+    def _numbers(self, facts: Sequence[Fact], now: datetime) -> tuple[dict[str, int], dict[str, int]]:
+        kind = subject_kind(self.kind)
+        with self.store.write(yield_lock=True) as tx:
+            keys = sorted({f.client for f in facts})
+            clients = subjects.numbers(tx, "client", keys, None, now)
+            if kind == "client":
+                return clients, clients
+            owners = {f.subject: f.client for f in facts}
+            names = sorted(owners)
+            return subjects.numbers(tx, kind, names, [owners[n] for n in names], now), clients
+
+    def _gates(
+        self, tx: Tx, batch: Sequence[FactRows], numbers: Mapping[str, int], clients: Mapping[str, int], now: datetime
+    ) -> list[dict[str, GateInputs]]:
+        facts = [f for f, _ in batch]
+        who = sorted(set(clients.values()))
+        found: list[dict[str, GateInputs]] = [{} for _ in facts]
+        for rule in self.rules:
+            about = sorted(set(numbers.values()))
+            stopped = gate_rows.is_stopped(tx, rule.name)
+            silenced = gate_rows.silences_of(tx, rule.name, about, micros(now))
+            released = gate_rows.releases_of(tx, rule.name, about)
+            said = consents.consents_of(tx, who, rule.category) if rule.gates.consent != "none" else {}
+            used = self._used(tx, rule, about, facts)
+            for i, fact in enumerate(facts):
+                subject, client = numbers[fact.subject], clients[fact.client]
+                text = self._occurrence(rule, fact)
+                mine = used.get(subject, frozenset())
+                found[i][rule.name] = GateInputs(
+                    stopped, "", silenced.get(subject, ""), said.get(client, "none"),
+                    (subject, text) in released or (subject, "") in released, len(mine - {text}), text in mine,
+                )
+        return found
+
+    def _used(self, tx: Tx, rule: Rule, about: Sequence[int], facts: Sequence[Fact]) -> dict[int, frozenset[str]]:
+        if rule.cap.per_client is None or not facts:
+            return {}
+        return noticebook.occurrences_today(tx, rule.name, about, facts[0].business_date.isoformat())
+
+    def _occurrence(self, rule: Rule, fact: Fact) -> str:
+        return occurrence_text({name: fact.values.get(name, Absence.MISSING) for name in rule.occurrence})
+
+    def _line(
+        self, fact: Fact, members: tuple[Joined, ...], subject: int, client: int, gates: dict[str, GateInputs]
+    ) -> Line:
+        env = self.env(fact.business_date)
+        decisions = {
+            rule.name: self.deciders[rule.name].decide(fact.values, fact.items, fact.whole, gates[rule.name], env)
+            for rule in self.rules
+        }
+        return Line(fact, members, subject, client, gates, decisions)
+
+    def env(self, day: date) -> Env:
+        """The environment of a business date."""
+        return Env(self.ruleset.calendar, day)

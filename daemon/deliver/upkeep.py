@@ -1,0 +1,152 @@
+"""What is due without any claim: leases that ended, retries, windows, timers, outcomes, messages in doubt, revocations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy import RowMapping, func, select, update
+
+from daemon.channels.channel import Outgoing, Verdict, VerdictKind
+from daemon.clock import from_micros, micros
+from daemon.deliver import rendering
+from daemon.deliver.routes import Routes
+from daemon.model.states import MessageState
+from daemon.notices import passing
+from daemon.notices.writer import ACTOR
+from daemon.rules.schema import Rule
+from daemon.store import noticebook, outbox, seals, trail, worklist
+from daemon.store.db import Store, Tx
+from daemon.store.tables import messages, notices
+from daemon.world import World
+
+LATER = timedelta(minutes=10)
+
+
+class Upkeep:
+    """The part of a pass that time alone asks for."""
+
+    def __init__(self, store: Store, routes: Routes, worlds: Callable[[str], World]) -> None:
+        self.store, self.routes, self.worlds = store, routes, worlds
+
+    def pass_(self, now: datetime, elapsed: int) -> int:
+        """Do all of it once; returns how many rows moved."""
+        at, done = micros(now), 0
+        with self.store.write() as tx:
+            for row in outbox.void_leases(tx, self.store.boot, elapsed):
+                self._doubt(tx, row, now)
+                done += 1
+            done += outbox.wake_retries(tx, at)
+        for step in (self._windows, self._timers, self._doubts, self._outcomes):
+            with self.store.write() as tx:
+                done += step(tx, now)
+        return done
+
+    def _rule(self, row: RowMapping) -> Rule:
+        return self.worlds(row["rule_set"]).ruleset.rules[row["rule"]]
+
+    def _notice(self, tx: Tx, id: str) -> RowMapping:
+        return tx.execute(select(notices).where(notices.c.id == id)).mappings().one()
+
+    def _doubt(self, tx: Tx, row: RowMapping, now: datetime) -> None:
+        notice = self._notice(tx, row["notice"])
+        record = trail.append(
+            tx, "attempt", t=now, cause=row["record"], actor=ACTOR, client=row["client"], rule=notice["rule"],
+            rule_set=notice["rule_set"],
+            data={"message": row["id"], "n": row["tries"], "notice": row["notice"], "verdict": "in_doubt", "code": "lease_over"},
+        )
+        wait = self.routes.gateways[row["gateway"]].doubt_wait if row["gateway"] in self.routes.gateways else LATER
+        outbox.doubt(tx, row, now=micros(now), due=micros(now + wait), record=record)
+
+    def _windows(self, tx: Tx, now: datetime) -> int:
+        rows = noticebook.due_windows(tx, micros(now))
+        for row in rows:
+            passing.window_ended(tx, self._rule(row), row, now)
+        return len(rows)
+
+    def _timers(self, tx: Tx, now: datetime) -> int:
+        rows = noticebook.due_timers(tx, micros(now))
+        for row in rows:
+            passing.timer_due(tx, self._rule(row), row, now)
+        return len(rows)
+
+    def _outcomes(self, tx: Tx, now: datetime) -> int:
+        done = 0
+        for rule_set, name in tx.execute(
+            select(notices.c.rule_set, notices.c.rule).distinct().where(notices.c.outcome.is_(None), notices.c.deadline <= micros(now))
+        ).all():
+            rule = self.worlds(rule_set).ruleset.rules[name]
+            window = int(rule.receipt_window / timedelta(microseconds=1))
+            for row in noticebook.due_outcomes(tx, name, micros(now), window):
+                passing.finish(tx, rule, row, now)
+                done += 1
+        return done
+
+    def _doubts(self, tx: Tx, now: datetime) -> int:
+        rows = outbox.due_doubts(tx, micros(now))
+        for row in rows:
+            self._resolve(tx, row, now)
+        return len(rows)
+
+    def _resolve(self, tx: Tx, row: RowMapping, now: datetime) -> None:
+        """No receipt came in time: revoke where that proves something, else repeat where the platform honours our id, else the
+        rule's choice. A correction that stands bars a repeat."""
+        notice = self._notice(tx, row["notice"])
+        rule, gateway = self._rule(notice), self.routes.gateways[row["gateway"]]
+        traits = gateway.channel.traits
+        bound = row["tries"] >= 5 or notice["outcome"] is not None or outbox.corrected(tx, notice["id"])
+        if not bound and (traits.repeat == "yes" or (rule.in_doubt == "repeat" and not traits.revoke)):
+            record = self._moved(tx, row, notice, "queued", "repeat with the same id", now)
+            outbox.repeat(tx, row, due=micros(now), record=record)
+            return
+        if not bound and traits.revoke:
+            record = self._moved(tx, row, notice, "revoking", "in doubt", now)
+            tx.execute(update(messages).where(messages.c.id == row["id"], messages.c.fence == row["fence"]).values(
+                state=MessageState.REVOKING.value, own=MessageState.REVOKING.value, due=micros(now), record=record))
+            return
+        worklist.open_task(tx, f"doubt:{row['id']}", "in doubt whether it arrived", now=now, rule=rule.name, notice=notice["id"],
+                           subject=notice["subject"], deadline=from_micros(notice["deadline"]), cause=row["record"])
+        outbox.wait_longer(tx, row["id"], notice["deadline"] + int(rule.receipt_window / timedelta(microseconds=1)) + micros(now))
+
+    def _moved(self, tx: Tx, row: RowMapping, notice: RowMapping, state: str, why: str, now: datetime) -> str:
+        return trail.append(
+            tx, "message", t=now, cause=row["record"], actor=ACTOR, client=row["client"], rule=notice["rule"],
+            rule_set=notice["rule_set"],
+            data={"message": row["id"], "state": state, "notice": row["notice"], "from": row["state"], "reason": why},
+        )
+
+    def revocations(self, now: datetime) -> list[tuple[RowMapping, Outgoing]]:
+        """What is to be called back now."""
+        with self.store.read() as tx:
+            query = select(messages).where(messages.c.state == MessageState.REVOKING.value, messages.c.due <= micros(now)).limit(50)
+            return [(row, rendering.unpack(seals.get(tx, row["body"]))) for row in tx.execute(query).mappings().all()]
+
+    def revoked(self, row: RowMapping, verdict: Verdict, now: datetime) -> None:
+        """The platform took the request (a receipt will say what came of it), or it did not, which proves nothing."""
+        with self.store.write() as tx:
+            notice = self._notice(tx, row["notice"])
+            again = verdict.kind in (VerdictKind.TRANSIENT, VerdictKind.THROTTLED, VerdictKind.AUTH)
+            wait = timedelta(seconds=30) if again else timedelta(days=3650)
+            record = self._moved(tx, row, notice, "revoking", f"asked: {verdict.kind.value} {verdict.code}", now)
+            tx.execute(update(messages).where(messages.c.id == row["id"], messages.c.own == MessageState.REVOKING.value).values(
+                due=micros(now + wait), record=record))
+
+    def next_instant(self, now: datetime) -> datetime | None:
+        """The earliest moment after `now` at which something here or a claim falls due."""
+        at = micros(now)
+        waiting = (MessageState.QUEUED.value, MessageState.RETRY.value, MessageState.IN_DOUBT.value, MessageState.REVOKING.value)
+        with self.store.read() as tx:
+            found = [
+                tx.execute(select(func.min(messages.c.due)).where(messages.c.state.in_(waiting), messages.c.due > at)).scalar(),
+                tx.execute(select(func.min(notices.c.next_timer)).where(notices.c.outcome.is_(None), notices.c.next_timer > at)).scalar(),
+                tx.execute(select(func.min(notices.c.window_end)).where(
+                    notices.c.outcome.is_(None), notices.c.told_at.is_(None), notices.c.window_end > at)).scalar(),
+            ]
+            for rule_set, name, deadline, made in tx.execute(
+                select(notices.c.rule_set, notices.c.rule, func.min(notices.c.deadline), func.min(notices.c.made_at))
+                .where(notices.c.outcome.is_(None)).group_by(notices.c.rule_set, notices.c.rule)
+            ):
+                window = int(self.worlds(rule_set).ruleset.rules[name].receipt_window / timedelta(microseconds=1))
+                found.append(max(deadline, made) + window)
+        later = [f for f in found if f is not None and f > at]
+        return from_micros(min(later)) if later else None

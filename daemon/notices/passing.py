@@ -1,0 +1,162 @@
+"""What the passing of time and the answers of channels do to notices: windows, timers, fallback, outcomes.
+
+Each function takes one notice and is called in the caller's transaction; finding what is due is the store's job.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, update
+
+from daemon.clock import from_micros, micros
+from daemon.model.notices import RenewNotice
+from daemon.model.states import OPEN, PROVED_NOT_ARRIVED, MessageState, Outcome, outcome_of
+from daemon.notices.standing import sweep
+from daemon.notices.writer import ACTOR, Book, close, message_row, timers_of
+from daemon.rules.schema import Rule
+from daemon.store import noticebook, outbox, subjects, trail, worklist
+from daemon.store.tables import messages, notices
+
+GONE_TO_SMS = "the platform handed it to the SMS network"
+
+
+def book_of(rule: Rule, row: RowMapping, now: datetime, cause: str | None = None) -> Book:
+    """The book to write a notice's changes in, outside any poll."""
+    return Book(rule, row["rule_set"], row["feed"], "", row["run"], now, cause or row["record"])
+
+
+def window_ended(tx: Connection, rule: Rule, row: RowMapping, now: datetime) -> None:
+    """A window is over: cancelled, superseded, expired, or from now on late (standing.sweep)."""
+    change = sweep(noticebook.view(row), now)
+    if change is None:
+        return
+    book = book_of(rule, row, now)
+    if isinstance(change, RenewNotice):
+        _mark_late(tx, book, row, change)
+    else:
+        close(tx, book, row["client"], change)
+
+
+def _mark_late(tx: Connection, book: Book, row: RowMapping, change: RenewNotice) -> None:
+    record = trail.append(
+        tx, "notice", t=book.now, cause=row["record"], actor=ACTOR, client=row["client"], rule=row["rule"],
+        rule_set=row["rule_set"],
+        data={"notice": row["id"], "change": "late", "stage": row["stage"], "late": True, "marks": list(change.marks)},
+    )
+    noticebook.renew_notice(tx, row["id"], {"marks": json.dumps(change.marks), "record": record})
+    worklist.open_task(tx, f"late:{row['id']}", "the deadline passed; it goes out marked late", now=book.now, rule=row["rule"],
+                       notice=row["id"], subject=row["subject"], cause=record)
+
+
+def timer_due(tx: Connection, rule: Rule, row: RowMapping, now: datetime) -> None:
+    """A forward timer: open the next channel or a task, unless the notice is served already; then set the next timer."""
+    timers = timers_of(rule, row["stage"])
+    index = row["timer"]
+    if index < len(timers) and row["stands"] != "no" and not row["held"]:
+        served = is_served(rule, outbox.of_notice(tx, row["id"]))
+        if not served and timers[index].do == "next_channel":
+            next_channel(tx, rule, row, now, why="forward timer")
+        elif not served:
+            open_call(tx, rule, row, now, "no receipt that serves in time")
+    start = max(from_micros(row["not_before"]), from_micros(row["made_at"]))
+    following = index + 1
+    due = micros(start + timers[following].after) if following < len(timers) else None
+    tx.execute(update(notices).where(notices.c.id == row["id"]).values(timer=following, next_timer=due))
+
+
+def is_served(rule: Rule, rows: Sequence[RowMapping]) -> bool:
+    """Whether a receipt on a channel that the rule's `discharge:` names serves the notice."""
+    wants: Mapping[str, str] = rule.discharge or {channel: "delivered" for channel in rule.channels}
+    return any(_serves(wants.get(row["channel"], ""), row) for row in rows)
+
+
+def _serves(want: str, row: RowMapping) -> bool:
+    delivered = row["state"] == MessageState.DELIVERED.value
+    handed = row["handed_to_sms_at"] is not None and row["state"] not in {s.value for s in PROVED_NOT_ARRIVED}
+    if want == "delivered":
+        return delivered
+    if want == "handed_to_sms":
+        return delivered or handed
+    return want == "accepted" and (delivered or handed or row["state"] == MessageState.ACCEPTED.value)
+
+
+def open_call(tx: Connection, rule: Rule, row: RowMapping, now: datetime, reason: str) -> None:
+    """A phone task for a notice that no channel serves."""
+    worklist.open_task(tx, f"call:{row['id']}", reason, now=now, rule=rule.name, notice=row["id"], subject=row["subject"],
+                       deadline=from_micros(row["deadline"]), cause=row["record"])
+
+
+def next_channel(tx: Connection, rule: Rule, row: RowMapping, now: datetime, *, why: str) -> bool:
+    """Open the next channel of the rule's order for every contact; cancel what of the others has never been in `sending`,
+    ask to revoke what may be under way. False, with a phone task, when no channel is left."""
+    rows = outbox.of_notice(tx, row["id"])
+    used = {m["channel"] for m in rows}
+    channel = next((c for c in rule.channels if c not in used), None)
+    if channel is None:
+        if not any(m["state"] in {s.value for s in OPEN} for m in rows):
+            open_call(tx, rule, row, now, f"no channel left ({why})")
+        return False
+    under_way = [m for m in rows if m["state"] in ("sending", "accepted", "in_doubt")]
+    record = trail.append(
+        tx, "message", t=now, cause=row["record"], actor=ACTOR, client=row["client"], rule=rule.name, rule_set=row["rule_set"],
+        data={"message": row["id"], "state": "queued", "notice": row["id"], "channel": channel, "reason": why,
+              "overlap": bool(under_way)},
+    )
+    noticebook.cancel_messages(tx, row["id"], MessageState.CANCELLED.value, f"{channel} takes over", record)
+    keys = subjects.keys_of(tx, row["client"])
+    outbox.add(tx, [
+        message_row(rule, keys.commitment_key, row["id"], row["client"], role, channel, now,
+                    from_micros(row["deadline"]), row["feed"], record)
+        for role in rule.contacts
+    ])
+    for message in under_way:
+        if message["state"] in ("accepted", "in_doubt"):
+            tx.execute(update(messages).where(messages.c.id == message["id"], messages.c.fence == message["fence"]).values(
+                state=MessageState.REVOKING.value, own=MessageState.REVOKING.value, record=record, due=micros(now),
+                fence=messages.c.fence + 1))
+    return True
+
+
+def after_message(tx: Connection, rule: Rule, notice: RowMapping, message: Mapping[str, Any], now: datetime) -> None:
+    """A message came to rest: if nothing more may arrive by it, the next channel opens; if the SMS network has it, ours is
+    needless."""
+    state = MessageState(message["state"])
+    if notice["outcome"] is not None:
+        return
+    if message["handed_to_sms_at"] is not None and message["channel"] != "sms":
+        noticebook.cancel_messages(tx, notice["id"], MessageState.CANCELLED.value, GONE_TO_SMS, message["record"])
+        return
+    if state in PROVED_NOT_ARRIVED and state not in (MessageState.CANCELLED, MessageState.EXPIRED):
+        others = outbox.of_notice(tx, notice["id"])
+        if rule.together and any(MessageState(m["state"]) not in PROVED_NOT_ARRIVED for m in others):
+            return
+        if is_served(rule, others) or any(m["state"] in {s.value for s in OPEN} for m in others):
+            return
+        next_channel(tx, rule, notice, now, why=f"{message['channel']} {state.value}")
+
+
+def finish(tx: Connection, rule: Rule, row: RowMapping, now: datetime) -> Outcome | None:
+    """The outcome of a notice at its deadline plus the receipt window; None while a late one may still leave."""
+    rows = outbox.of_notice(tx, row["id"])
+    found = outcome_of((MessageState(m["state"]), m["handed_to_sms_at"] is not None) for m in rows)
+    served = is_served(rule, rows)
+    word = "yes" if served else "unknown" if found in (Outcome.IN_DOUBT, Outcome.ACCEPTED_UNCONFIRMED) else "no"
+    record = trail.append(
+        tx, "outcome", t=now, cause=row["record"], actor=ACTOR, client=row["client"], rule=rule.name, rule_set=row["rule_set"],
+        data={"notice": row["id"], "outcome": found.value, "served_as_agreed": word, "reason": "deadline and receipt window over"},
+    )
+    if noticebook.close_notice(tx, row["id"], found.value, "deadline and receipt window over", micros(now), record, word):
+        state = MessageState.EXPIRED.value
+        noticebook.cancel_messages(tx, row["id"], state, "deadline and receipt window over", record)
+        if not served:
+            open_call(tx, rule, row, now, f"outcome {found.value}: not served as the rule asks")
+    return found
+
+
+def receipt_window(rule: Rule, row: RowMapping) -> datetime:
+    """When a notice's outcome is final."""
+    return from_micros(row["deadline"]) + rule.receipt_window

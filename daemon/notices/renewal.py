@@ -1,0 +1,178 @@
+"""Bring one rule's notices up to date with what a reading says: the store's views in, the pure parts, the writer out.
+
+Used by a poll for a whole feed and by a claim for some keys. Units are (subject, occurrence), or subjects where the rule has
+levels; each call is one transaction of the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TypeAlias
+
+from sqlalchemy import Connection
+
+from daemon.clock import micros
+from daemon.decide.inputs import pack
+from daemon.decide.lines import Line
+from daemon.model.decisions import Bucket, Decision
+from daemon.model.kinds import Absence, Value
+from daemon.model.notices import Planner, Seen, SeenAs, StagePlan, no_plan
+from daemon.model.values import occurrence_text
+from daemon.notices import corrections, levels, standing
+from daemon.notices.writer import Book, Unit, terms_digest, write
+from daemon.rules.decider import Decider
+from daemon.rules.functions import Env
+from daemon.store import noticebook, seals, subjects
+
+UnitKey: TypeAlias = tuple[int, str]
+"""(subject, occurrence text); the text is '' where the rule has levels."""
+
+HOW = {
+    Bucket.NOTIFY: SeenAs.MATCH,
+    Bucket.NO_MATCH: SeenAs.NO,
+    Bucket.SUPPRESSED: SeenAs.NO,
+    Bucket.HELD: SeenAs.HELD,
+    Bucket.INDETERMINATE: SeenAs.UNKNOWN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a reading says of one unit. `line` is None where the unit was not in it; then `how` and `why` say what that means."""
+
+    key: UnitKey
+    client: int
+    line: Line | None
+    how: str
+    why: str
+    business_date: date
+    gone: bool = False
+
+
+def unit_key(rule_has_levels: bool, line: Line, decision: Decision) -> UnitKey:
+    """The unit that a line speaks of."""
+    return line.subject, "" if rule_has_levels else occurrence_text(decision.occurrence)
+
+
+def word_of(line: Line, rule: str, has_levels: bool) -> Word:
+    """The word of a line under one rule."""
+    decision = line.decisions[rule]
+    gone = decision.bucket is Bucket.NO_MATCH
+    return Word(unit_key(has_levels, line, decision), line.client, line, HOW[decision.bucket], decision.reason,
+                line.fact.business_date, gone)
+
+
+def planner(decider: Decider, values: Mapping[str, Value], env: Callable[[date], Env]) -> Planner:
+    """The stages of a fact by a rule; none where an instant cannot be told (which `decide` finds indeterminate)."""
+
+    def plan(level: str, day: date, made_at: datetime) -> tuple[StagePlan, ...]:
+        found = decider.plan(level, values, env(day), made_at)
+        return () if isinstance(found, Absence) else found
+
+    return plan
+
+
+class Renewal:
+    """One rule, one reading."""
+
+    def __init__(self, book: Book, decider: Decider, env: Callable[[date], Env], started: datetime) -> None:
+        self.book, self.decider, self.env, self.started = book, decider, env, started
+        self.rule = book.rule
+
+    def take(self, tx: Connection, words: Sequence[Word]) -> int:
+        """Renew, make, correct and end what these words ask for. Returns how many notices were made."""
+        subjects.keys_of_many(tx, {w.client for w in words})
+        return self._take_levels(tx, words) if self.rule.levels else self._take_stages(tx, words)
+
+    def _take_stages(self, tx: Connection, words: Sequence[Word]) -> int:
+        rows = noticebook.of_occurrences(tx, self.rule.name, [w.key for w in words])
+        made = 0
+        for word in words:
+            views = [noticebook.view(r) for r in rows.get(word.key, ())]
+            seen = self._seen(tx, word)
+            if not views and seen.how != SeenAs.MATCH:
+                continue
+            changes = standing.renew(views, seen, self.book.now)
+            changes += corrections.correct(
+                views, seen, self.book.now, correct_gone=self.rule.correct_gone, held=self.rule.correct_held
+            )
+            inputs = rows[word.key][-1]["inputs"] if word.line is None and views else ""
+            unit = self._unit(tx, word, inputs)
+            write(tx, self.book, unit, changes)
+            made += len(unit.made)
+        return made
+
+    def _take_levels(self, tx: Connection, words: Sequence[Word]) -> int:
+        day = max(w.business_date for w in words)
+        episodes, rows = noticebook.of_episodes(tx, self.rule.name, self.book.basis, [w.key[0] for w in words], day)
+        order = [level.name for level in self.rule.levels]
+        made = 0
+        for word in words:
+            views = [noticebook.view(r) for r in rows.get(word.key[0], ())]
+            mine = [noticebook.episode_view(r) for r in episodes.get(word.key[0], ())]
+            seen = self._seen(tx, word)
+            if not mine and seen.how != SeenAs.MATCH:
+                continue
+            changes = levels.renew_levels(
+                mine, views, seen, order, self.book.now, correct_gone=self.rule.correct_gone,
+                correct_held=self.rule.correct_held,
+            )
+            unit = self._unit(tx, word, "")
+            write(tx, self.book, unit, changes)
+            made += len(unit.made)
+        return made
+
+    def end_absent(self, tx: Connection, words: Sequence[Word]) -> None:
+        """End the episodes of subjects that a whole business date did not show."""
+        if not words:
+            return
+        day = max(w.business_date for w in words)
+        episodes, rows = noticebook.of_episodes(tx, self.rule.name, self.book.basis, [w.key[0] for w in words], day)
+        for word in words:
+            views = [noticebook.view(r) for r in rows.get(word.key[0], ())]
+            mine = [noticebook.episode_view(r) for r in episodes.get(word.key[0], ())]
+            write(tx, self.book, self._unit(tx, word, ""), levels.end_absent(mine, views))
+
+    def _seen(self, tx: Connection, word: Word) -> Seen:
+        if word.line is None:
+            return Seen(word.how, word.why, self.started, word.business_date, no_plan, gone=word.gone)
+        decision = word.line.decisions[self.rule.name]
+        terms = ""
+        if decision.terms:
+            terms = terms_digest(subjects.keys_of(tx, word.client).commitment_key, decision.terms)
+        return Seen(
+            word.how, word.why, self.started, word.business_date,
+            planner(self.decider, word.line.fact.values, self.env), terms, decision.marks, decision.level, decision.cured,
+            word.gone,
+        )
+
+    def _unit(self, tx: Connection, word: Word, old_inputs: str) -> Unit:
+        line = word.line
+        if line is None:
+            keep = (lambda: old_inputs) if old_inputs else None
+            return Unit(word.key[0], word.client, {}, word.business_date, self.started, keep, text=word.key[1])
+        decision, sealed = line.decisions[self.rule.name], []
+
+        def inputs() -> str:
+            if not sealed:
+                raw = pack(line.fact, line.members, line.gates[self.rule.name], decision, rule_set=self.book.rule_set,
+                           rule=self.rule.name, started=self.started)
+                sealed.append(seals.put(tx, line.client, "inputs", raw, self.book.now))
+            return sealed[0]
+
+        occurrence = {n: v for n, v in decision.occurrence.items()}
+        return Unit(line.subject, line.client, occurrence, line.fact.business_date, self.started, inputs, text="")
+
+
+def absence(key: UnitKey, client: int, day: date, *, has_levels: bool, complete: bool) -> Word:
+    """The word on a unit that a reading did not show: gone from a complete poll, unknown with levels or an incomplete one."""
+    if has_levels or not complete:
+        return Word(key, client, None, SeenAs.UNKNOWN, "absent", day)
+    return Word(key, client, None, SeenAs.NO, "absent", day, gone=True)
+
+
+def since(now: datetime) -> int:
+    """From when on deadlines matter for corrections."""
+    return micros(now)

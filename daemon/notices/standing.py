@@ -1,0 +1,97 @@
+"""Does a notice still stand, and which stages are to be made: rules without levels. Pure.
+
+Every function takes what is known (views, one reading's word, `now`) and returns changes; nothing is read or written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from daemon.model.kinds import Absence
+from daemon.model.notices import Change, CloseNotice, MakeNotice, NoticeView, RenewNotice, Seen, SeenAs, StagePlan
+from daemon.model.states import Outcome, Stands
+
+LATE = "late"
+"""The mark of a notice that goes after its deadline."""
+
+
+def standing(seen: Seen, plan: StagePlan | None) -> tuple[Stands, str]:
+    """Whether a stage stands by a reading's word, with the reason."""
+    if seen.how == SeenAs.MATCH:
+        condition = True if plan is None else plan.condition
+        if isinstance(condition, Absence):
+            return Stands.UNKNOWN, f"missing:condition ({condition.value})"
+        return (Stands.YES, seen.why) if condition else (Stands.NO, "condition")
+    if seen.how == SeenAs.UNKNOWN:
+        return Stands.UNKNOWN, seen.why
+    return Stands.NO, seen.why
+
+
+def stages_to_make(existing: Iterable[str], plans: Sequence[StagePlan], now: datetime) -> list[StagePlan]:
+    """One for each stage whose window is not over; when every window is over and none was ever made, the last one."""
+    have = set(existing)
+    todo = [p for p in plans if p.stage not in have and now < p.window_end]
+    if not todo and not have and plans:
+        return [plans[-1]]
+    return todo
+
+
+def renewed(notice: NoticeView, seen: Seen, plan: StagePlan | None, stands: Stands, why: str) -> RenewNotice | None:
+    """The renewal of a waiting notice by a word that is not older than what it is known from; None if nothing moves."""
+    if seen.started < notice.known_at or not notice.waits:
+        return None
+    at, end, deadline = notice.not_before, notice.window_end, notice.deadline
+    if plan is not None:
+        at, end, deadline = plan.at, plan.window_end, plan.deadline
+    match = seen.how == SeenAs.MATCH
+    terms = seen.terms if match and seen.terms else notice.terms
+    marks = seen.marks if match else notice.marks
+    return RenewNotice(notice.id, stands, why, terms, at, end, deadline, marks, take_inputs=match)
+
+
+def renew(notices: Sequence[NoticeView], seen: Seen, now: datetime) -> list[Change]:
+    """What one reading's word changes for the stages of one occurrence (corrections apart)."""
+    changes: list[Change] = []
+    plans = {p.stage: p for p in seen.plan("", seen.business_date, now)}
+    stages = [n for n in notices if not n.is_correction]
+    for notice in stages:
+        mine = {p.stage: p for p in seen.plan("", seen.business_date, notice.made_at)}.get(notice.stage)
+        stands, why = standing(seen, mine)
+        change = renewed(notice, seen, mine, stands, why)
+        if change:
+            changes.append(change)
+    if seen.how == SeenAs.MATCH:
+        for plan in stages_to_make((n.stage for n in stages), tuple(plans.values()), now):
+            stands, why = standing(seen, plan)
+            changes.append(MakeNotice(plan, stands, why, marks=seen.marks, terms=seen.terms))
+    return changes
+
+
+def sweep(notice: NoticeView, now: datetime) -> Change | None:
+    """What the passing of time alone does to a notice that waits: a window ends, a deadline passes."""
+    if not notice.waits or now < notice.window_end:
+        return None
+    if notice.stands is Stands.NO:
+        return CloseNotice(notice.id, Outcome.CANCELLED, notice.why)
+    if not notice.last:
+        return CloseNotice(notice.id, Outcome.SUPERSEDED, "the next stage's window begins")
+    if notice.late == "drop":
+        return CloseNotice(notice.id, Outcome.EXPIRED, "the deadline passed before it could leave")
+    if LATE in notice.marks:
+        return None
+    return RenewNotice(
+        notice.id, notice.stands, notice.why, notice.terms, notice.not_before, notice.window_end, notice.deadline,
+        (*notice.marks, LATE), take_inputs=False,
+    )
+
+
+def with_late(plan: StagePlan, marks: tuple[str, ...], now: datetime) -> tuple[str, ...]:
+    """The marks of a notice made after its deadline."""
+    return (*marks, LATE) if now >= plan.deadline and plan.late == "send_marked" and LATE not in marks else marks
+
+
+def at_once(plan: StagePlan, now: datetime) -> StagePlan:
+    """The same plan, due now."""
+    return replace(plan, at=now)
