@@ -42,6 +42,8 @@ _WORDS = {
     "same": ("a value", frozenset(Base)),
 }
 
+_ASK_KNOWN = dict.fromkeys(("null", "none", "nil", "missing", "empty"), "ask for an absent value with known(x)")
+
 
 def check(node: Node, scope: Scope) -> tuple[ExprType, list[Problem]]:
     """The type of an expression and all that is wrong with it, in the order of the text."""
@@ -109,7 +111,7 @@ class _Checker:
         declared = self._scope.names.get(node.name)
         if declared is None:
             known = sorted(self._scope.names)
-            hint = near(node.name, known)
+            hint = near(node.name, known) or _ASK_KNOWN.get(node.name, "")
             return self.note(node, f"the unknown name '{node.name}'", ", ".join(known) or "no names", hint)
         if declared.personal and not self._scope.personal:
             allowed = "fields that a sheet may hold: figures, codes, dates"

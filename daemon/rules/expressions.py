@@ -43,7 +43,7 @@ MAX_DIGITS = 40
 
 _COMPARISONS = ("==", "!=", "<=", ">=", "<", ">")
 _KEYWORDS = frozenset({"and", "or", "not", "in", "true", "false"})
-_NAME = re.compile(r"[a-z_][a-z0-9_]{0,63}")
+NAME = re.compile(r"[a-z_][a-z0-9_]{0,63}")
 _TOKENS = re.compile(
     r"(?P<space>[ \n]+)"
     r"|(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9A-Za-z_.:-]))"
@@ -143,7 +143,7 @@ def literal(token: Token) -> Literal:
 
 
 def _checked(token: Token) -> Token:
-    if token.kind == "name" and not _NAME.fullmatch(token.text):
+    if token.kind == "name" and not NAME.fullmatch(token.text):
         hint = "write it in lower case" if token.text.lower() != token.text else ""
         raise ExpressionError(token.start, f"the name '{token.text}'", "a name of 1 to 64 of a-z, 0-9 and _", hint)
     if token.kind == "number" and len(token.text) > MAX_DIGITS:

@@ -140,7 +140,7 @@ def _largest(*values: Any) -> Any:
 FUNCTIONS: dict[str, Function] = {
     f.name: f
     for f in (
-        Function("known", ("any",), BOOL, "whether x has a value; itself never absent", None),
+        Function("known", ("any",), BOOL, "whether a has a value; itself never absent", None),
         Function(
             "coalesce",
             ("same", "same"),
@@ -158,12 +158,12 @@ FUNCTIONS: dict[str, Function] = {
         Function("cents", ("money",), MONEY, "to the cent, half away from zero", money.cents),
         Function("cents_up", ("money",), MONEY, "to the cent, never less", money.cents_up),
         Function("cents_down", ("money",), MONEY, "to the cent, never more", money.cents_down),
-        Function("add_days", ("date", "count"), DATE, "n natural days after a date", add_days, partial=True),
+        Function("add_days", ("date", "count"), DATE, "b natural days after a", add_days, partial=True),
         Function(
             "add_sessions",
             ("date", "count"),
             DATE,
-            "the n-th session after a date, before it for a negative n; for 0 the date itself or the next session",
+            "the b-th session after a, before it for a negative b; for 0 a itself or the next session",
             add_sessions,
             env=True,
             partial=True,

@@ -104,6 +104,8 @@ def parse_instant(text: str) -> Instant:
     if match is None or not text or bool(match["gap"]) != bool(match["span"] and (match["once"] or match["day"])):
         raise ExpressionError(0, f"the instant '{text}'", _ALLOWED, _hint(text))
     day, clock = match["day"] or "", _clock(match)
+    if day == "t":
+        raise ExpressionError(0, "the name 't'", "T for the business date, or a longer name", _hint(text))
     count = int(match["count"]) if match["count"] else match["counted"]
     if clock is None and day and (day == "T" or count is not None):
         raise ExpressionError(len(text), "a day without a time", "a time such as 14:30, or the name of one")
