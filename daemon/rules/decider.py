@@ -7,7 +7,7 @@ order:
 2. a fact that is not whole: indeterminate, `not_whole`;
 3. `unless`, in order: the first true one is a no match, `unless:NAME`;
 4. the levels, worst first, or `when`: false is a no match, `condition`; true a match, `level:NAME` or `condition`;
-   a no match is indeterminate while an operand in `needs` is absent (a stale figure clears nobody);
+   a no match is indeterminate, `needs:NAME`, while a condition in `needs` is not true (a stale figure clears nobody);
 5. a match whose occurrence or stage instants cannot be told is indeterminate;
 6. every gate runs; the first that does not pass decides (`gate:NAME`, `declared:NAME`), else notify.
  An absent result of 3 or 4 is indeterminate, `missing:OPERAND:KIND` with the first absent operand of the expression
@@ -50,7 +50,7 @@ class Decider:
         self.operands: tuple[tuple[str, Type], ...] = words.operands
         self.row_operands: tuple[tuple[str, Type], ...] = words.row_operands
         third = {stage.name: parse(stage.condition) for stage in rule.stages if stage.condition}
-        self.program = Program(words, _first(rule), _second(rule), third, early=(*rule.occurrence, *rule.needs))
+        self.program = Program(words, _first(rule), _second(rule), third, early=rule.occurrence)
         self.planner = Planner(rule)
         self._unless = tuple(f"unless:{name}" for name in rule.unless)
         self._levels = tuple(level.name for level in rule.levels)
@@ -81,8 +81,8 @@ class Decider:
             if isinstance(value, Absence):
                 reason = program.missing(self._keys[i], value, slots)
                 return Decision(Bucket.INDETERMINATE, reason, "", occurrence, operands=operands, cured=cured)
-            return self._no(self._unless[i], operands, slots, cured, occurrence)
-        return self._no("condition", operands, slots, cured, occurrence)
+            return self._no(self._unless[i], operands, slots, found, cured, occurrence)
+        return self._no("condition", operands, slots, found, cured, occurrence)
 
     def in_force(self, env: Env) -> bool:
         """Whether the rule is in force on the business date."""
@@ -106,9 +106,7 @@ class Decider:
         conditions = {name: value if isinstance(value, Absence) else value is True for name, value in found}
         return self.planner.plan(level, program.as_mapping(slots), env, made_at, conditions)
 
-    def explain(
-        self, values: Mapping[str, Value], rows: Rows, whole: bool, gates: GateInputs, env: Env
-    ) -> Explanation:
+    def explain(self, values: Mapping[str, Value], rows: Rows, whole: bool, gates: GateInputs, env: Env) -> Explanation:
         """The decision with all that made it so."""
         return explanation(self.vocabulary, self.program, self.decide(values, rows, whole, gates, env), env)
 
@@ -117,21 +115,24 @@ class Decider:
         reason: str,
         operands: dict[str, Value],
         slots: Values,
+        found: tuple[Any, ...],
         cured: frozenset[str],
         occurrence: dict[str, Value],
     ) -> Decision:
-        """A no match, which is believed only while everything in `needs` is there."""
-        for name in self.rule.needs:
-            value = self.program.value(slots, name)
-            if isinstance(value, Absence):
-                missing = self.program.missing_name(name, value, slots)
-                return Decision(Bucket.INDETERMINATE, missing, "", occurrence, operands=operands, cured=cured)
-        return Decision(Bucket.NO_MATCH, reason, "", occurrence, operands=operands, cured=cured)
+        """A no match, believed only while everything in `needs` is true."""
+        bucket = Bucket.NO_MATCH
+        for name, value in zip(self.rule.needs, found[self._tests :], strict=False):
+            if value is not True:
+                absent = isinstance(value, Absence)
+                reason = self.program.missing(f"needs.{name}", value, slots) if absent else f"needs:{name}"
+                bucket = Bucket.INDETERMINATE
+                break
+        return Decision(bucket, reason, "", occurrence, operands=operands, cured=cured)
 
     def _cured(self, found: tuple[Any, ...]) -> frozenset[str]:
         if not self._levels:
             return _NO_LEVELS
-        rearms = found[self._tests :]
+        rearms = found[self._tests + len(self.rule.needs) :]
         return frozenset(name for name, value in zip(self._levels, rearms, strict=True) if value is True)
 
     def _match(
@@ -183,11 +184,12 @@ class Decider:
 
 
 def _first(rule: Rule) -> dict[str, Node]:
-    """What decides, in the order of deciding, then the rearms."""
+    """What decides, in the order of deciding, then what a no match needs, then the rearms."""
     found = {f"unless.{name}": parse(text) for name, text in rule.unless.items()}
     if not rule.levels:
         found["when"] = parse(rule.when)
     found.update({f"levels.{level.name}.when": parse(level.when) for level in rule.levels})
+    found.update({f"needs.{name}": parse(text) for name, text in rule.needs.items()})
     found.update({f"levels.{level.name}.rearm": parse(level.rearm) for level in rule.levels})
     return found
 
@@ -199,4 +201,3 @@ def _second(rule: Rule) -> dict[str, Node]:
         **{f"hold.{name}": parse(text) for name, text in rule.holds.items()},
         **{f"marks.{name}": parse(text) for name, text in rule.marks.items()},
     }
-

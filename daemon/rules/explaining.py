@@ -109,12 +109,14 @@ def _decides(key: str, value: Value, decision: Decision) -> bool:
     kind, _, name = key.partition(".")
     reason, _, detail = decision.reason.partition(":")
     if reason == "missing":
-        deciding = kind in ("unless", "when") or key.endswith(".when")
+        deciding = kind in ("unless", "when", "needs") or key.endswith(".when")
         return deciding and value is not True and value is not False
     if reason == "level":
         return key == f"levels.{detail}.when"
     if reason == "unless":
         return kind == "unless" and name == detail
+    if reason == "needs":
+        return kind == "needs" and name == detail
     if reason == "declared":
         return kind == "hold" and name == detail
     if reason == "gate":

@@ -40,7 +40,9 @@ class Program:
         late_lets = {name: node for name, node in words.lets.items() if name not in needed}
         self._names = (*inputs, *early_lets, *late_lets)
         self._index = {name: i for i, name in enumerate(self._names)}
-        self._yields = self._contract_slots()
+        fields = ((name, words.contract_field(name)) for name in self._parameters)
+        self._contract = {name: field for name, field in fields if field}
+        self._yields = tuple((self._index[name], self._index[field]) for name, field in self._contract.items())
         self._early = compile_function("lets", early_lets, inputs)
         self._late = compile_function("more_lets", late_lets, (*inputs, *early_lets))
         self.first = compile_function("first", first, (*inputs, *early_lets))
@@ -95,13 +97,10 @@ class Program:
         for name in names:
             value = slots[self._index[name]] if name in self._index else None
             if isinstance(value, Absence):
+                name = self._contract.get(name, name)
                 let = self._words.lets.get(name)
                 return self._reason(names_in(let), name, value, slots) if let else f"missing:{name}:{value}"
         return f"missing:{last}:{found}"
-
-    def _contract_slots(self) -> tuple[tuple[int, int], ...]:
-        pairs = ((name, self._words.contract_field(name)) for name in self._parameters)
-        return tuple((self._index[name], self._index[field]) for name, field in pairs if field)
 
     def _yielded(self, slots: Values) -> Values:
         mutable = list(slots)

@@ -81,8 +81,8 @@ class Rule:
     """One rule as its file says it. Expressions are text here; decider.py compiles them against the kind.
 
     `unless`: reason -> expression, looked at before `when` and `levels`; the first true one is a no match with that
-    reason ('no debt' apart from 'ratio above the lines'). `needs`: names without which a no match is not believed.
-    `agreed`: the field with the channels the contract agreed,
+    reason ('no debt' apart from 'ratio above the lines'). `needs`: reason -> expression that must be true for a no
+    match to be believed. `agreed`: the field with the channels the contract agreed,
     comma-separated ('' none): a receipt serves as agreed only on one of them. `effective`, `until`: business dates
     the rule is in force, both inclusive. `lets`: name -> expression, in order, each may use earlier ones. `holds`:
     reason -> expression that puts a match into the held bucket until a release. `marks`: mark -> expression; a true
@@ -125,7 +125,7 @@ class Rule:
     unless: Mapping[str, str] = field(default_factory=dict)
     until: date | None = None
     agreed: str = ""
-    needs: tuple[str, ...] = ()
+    needs: Mapping[str, str] = field(default_factory=dict)
     line: int = 0
 
     def stages_of(self, level: str) -> tuple[Stage, ...]:
@@ -233,6 +233,7 @@ class RuleSet:
     cards: Mapping[str, Any]
     cases: tuple[Case, ...]
     references: Mapping[str, Reference] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ()  # where links of cards may lead, rules/links.yaml
 
     @property
     def calendar(self) -> Calendar:

@@ -41,6 +41,7 @@ def expressions_of(rule: Rule) -> Iterator[tuple[str, str]]:
     for level in rule.levels:
         yield f"levels.{level.name}.when", level.when
         yield f"levels.{level.name}.rearm", level.rearm
+    yield from ((f"needs.{name}", text) for name, text in rule.needs.items())
     yield from ((f"hold.{name}", text) for name, text in rule.holds.items())
     yield from ((f"marks.{name}", text) for name, text in rule.marks.items())
     yield from ((f"gates.exclude.{name}", text) for name, text in rule.gates.exclude.items())
@@ -51,7 +52,6 @@ def plain_names(rule: Rule) -> Iterator[tuple[str, str]]:
     """The names a rule writes outside of expressions, as (key, name)."""
     yield from (("occurrence", name) for name in rule.occurrence)
     yield from (("terms", name) for name in rule.terms if name != ROWS)
-    yield from (("needs", name) for name in rule.needs)
     if rule.gates.status:
         yield "gates.status", rule.gates.status
     if rule.agreed:
@@ -63,16 +63,18 @@ def plain_names(rule: Rule) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The names of one rule. Made for a rule that has been checked; an unknown name raises KeyError."""
+    """The names of one rule. Made for a rule that has been checked; an unknown name raises KeyError. `shown`: the names
+    its card uses, of which the parameters count as the rule's own."""
 
     rule: Rule
     kind: FactKind
     parameters: Mapping[str, Parameter]
+    shown: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, ruleset: RuleSet, rule: Rule) -> Vocabulary:
         """The vocabulary of a rule in its set."""
-        return cls(rule, ruleset.kinds[rule.kind], ruleset.parameters)
+        return cls(rule, ruleset.kinds[rule.kind], ruleset.parameters, tuple(ruleset.cards[rule.card].fields))
 
     @cached_property
     def lets(self) -> dict[str, Node]:
@@ -112,8 +114,9 @@ class Vocabulary:
 
     @cached_property
     def all_names(self) -> tuple[str, ...]:
-        """Every name the rule writes, its lets included, sorted."""
+        """Every name the rule writes, its lets and the card's parameters included, sorted."""
         found = set(self.lets) | {name for _, name in plain_names(self.rule)}
+        found.update(name for name in self.shown if name in self.parameters and name not in self.fields)
         for _, text in expressions_of(self.rule):
             found.update(names_in(parse(text)))
         return tuple(sorted(found))

@@ -1,0 +1,247 @@
+"""Checks a rule against its kind, the parameters and its card: names, types, levels, instants, dates. Pure.
+
+What passes compiles (decider.py) and finds every value its card asks for. Every mistake is a finding at its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+
+from daemon.cards.card import Card
+from daemon.cards.lint import lint
+from daemon.cards.rcs import CTCU
+from daemon.cards.words import shipped_elements, shipped_words
+from daemon.errors import Finding
+from daemon.model.kinds import PERSONAL_TYPES, FactKind, Field, Type
+from daemon.rules.checks import Expressions
+from daemon.rules.expressions import parse
+from daemon.rules.load_rules import RuleFile
+from daemon.rules.nodes import And, Compare, Name, Node
+from daemon.rules.parameters import first_day
+from daemon.rules.schema import Parameter
+from daemon.rules.types import Base, Declared, ExprType, Scope
+from daemon.rules.vocabulary import ROWS, Vocabulary, fact_fields, row_only
+from daemon.yamlfile import near
+
+
+class RuleCheck:
+    """One rule's check; `run` notes the findings and says whether the rule may be compiled."""
+
+    def __init__(
+        self,
+        file: RuleFile,
+        kinds: Mapping[str, FactKind],
+        parameters: Mapping[str, Parameter],
+        cards: Mapping[str, Card],
+        hosts: tuple[str, ...],
+        findings: list[Finding],
+    ) -> None:
+        self._file, self._rule, self._r = file, file.rule, file.r
+        self._kinds, self._parameters, self._cards, self._hosts = kinds, parameters, cards, hosts
+        self._findings = findings
+        self._expressions = Expressions(file.rule.path, findings)
+        self._lets: dict[str, ExprType] = {}
+
+    def run(self) -> bool:
+        before = len(self._findings)
+        kind = self._kinds.get(self._rule.kind)
+        if kind is None or kind.use != "facts":
+            known = sorted(n for n, k in self._kinds.items() if k.use == "facts")
+            self._r.refuse("kind", f"the kind '{self._rule.kind}'", ", ".join(known), near(self._rule.kind, known))
+            return False
+        self._kind = kind
+        self._fields = {name: kind.fields[name] for name in fact_fields(kind)}
+        self._lets_()
+        self._conditions()
+        self._names()
+        self._stages()
+        if len(self._findings) == before:
+            self._dates()
+            self._order()
+            self._card()
+        return len(self._findings) == before
+
+    def _scope(self) -> Scope:
+        names = {n: Declared.of(p.type, (), "parameter") for n, p in self._parameters.items()}
+        names |= {n: Declared.of(f.type, f.values) for n, f in self._fields.items()}
+        names |= {n: Declared(t, "let") for n, t in self._lets.items()}
+        return Scope(names)
+
+    def _lets_(self) -> None:
+        r = self._file.parts["let"]
+        for name, text in self._rule.lets.items():
+            if name in self._fields or name in self._parameters:
+                what = "a field of the kind" if name in self._fields else "a parameter"
+                r.refuse(name, f"the let '{name}', which is {what} too", "a name with one meaning")
+            self._lets[name] = self._expressions.type_of(r, name, text, self._scope()) or ExprType(Base.ANY)
+
+    def _conditions(self) -> None:
+        scope, rule = self._scope(), self._rule
+        if rule.when:
+            self._expressions.check(self._r, "when", rule.when, scope)
+        groups = {
+            "unless": rule.unless,
+            "needs": rule.needs,
+            "hold": rule.holds,
+            "marks": rule.marks,
+            "gates.exclude": rule.gates.exclude,
+        }
+        for key, expressions in groups.items():
+            for name, text in expressions.items():
+                self._expressions.check(self._file.parts[key], name, text, scope)
+        for level in rule.levels:
+            r = self._file.levels[level.name]
+            self._expressions.check(r, "when", level.when, scope)
+            self._expressions.check(r, "rearm", level.rearm, scope)
+
+    def _names(self) -> None:
+        scope = self._scope()
+        for name in self._rule.occurrence:
+            if name not in self._fields:
+                hint = near(name, self._fields)
+                self._r.refuse("occurrence", f"'{name}'", "a field of the kind (a let or parameter may move)", hint)
+            else:
+                self._no_person("occurrence", name)
+        for name in self._rule.terms:
+            if name == ROWS:
+                if self._kind.collect is None:
+                    self._r.refuse("terms", "rows", "rows only where the kind collects them")
+            elif name not in scope.names:
+                self._r.refuse("terms", f"'{name}'", ", ".join(sorted(scope.names)), near(name, scope.names))
+            else:
+                self._no_person("terms", name)
+        self._one_field("gates", "status", self._rule.gates.status, Type.ENUM)
+        self._one_field("", "agreed", self._rule.agreed, Type.CODE)
+
+    def _one_field(self, under: str, key: str, name: str, type_: Type) -> None:
+        if not name:
+            return
+        field = self._fields.get(name)
+        if field is None or field.type is not type_:
+            r = self._r.map(under) if under else self._r
+            allowed = [n for n, f in self._fields.items() if f.type is type_]
+            found = f"'{name}', which is {field.type.value}" if field else f"the unknown field '{name}'"
+            r.refuse(key, found, f"a field of type {type_.value}: {', '.join(allowed)}", near(name, allowed))
+
+    def _no_person(self, key: str, name: str) -> None:
+        if name in self._fields and self._fields[name].type in PERSONAL_TYPES:
+            allowed = "fields that a sheet may hold: figures, codes, dates"
+            self._r.refuse(key, f"the personal field '{name}'", allowed)
+
+    def _stages(self) -> None:
+        scope, rule = self._scope(), self._rule
+        levels = [level.name for level in rule.levels]
+        for stage in rule.stages:
+            r = self._file.stages[stage.name]
+            if levels and stage.level not in levels:
+                known = ", ".join(f"{level}/NAME" for level in levels)
+                place = r.map_.mark
+                hint = near(stage.level, levels)
+                trail = f"stages.{stage.name}"
+                self._findings.append(Finding(rule.path, *place, trail, f"the level '{stage.level}'", known, hint))
+            if not levels and stage.level:
+                r.refuse("at", f"the stage '{stage.name}'", "a name without level: the rule has none")
+            self._expressions.instant(r, "at", stage.at, scope)
+            self._expressions.instant(r, "deadline", stage.deadline, scope)
+            if stage.condition:
+                self._expressions.check(r, "if", stage.condition, scope)
+        for level in levels:
+            if not rule.stages_of(level):
+                self._file.levels[level].refuse("when", f"no stage of '{level}'", f"a stage {level}/NAME")
+
+    def _dates(self) -> None:
+        """Each parameter has a value from the rule's first day on; one that yields to the contract has the field's
+        type."""
+        for name in self._words().used_parameters:
+            parameter = self._parameters[name]
+            first = first_day(parameter)
+            if first is None or first > self._rule.effective:
+                found = f"'{name}' from {first or 'no day'} on"
+                self._r.refuse("effective", found, f"a value of '{name}' from {self._rule.effective} on", "a gap")
+            contract = parameter.contract
+            if contract and (field := self._fields.get(contract)) is not None and field.type is not parameter.type:
+                found = f"'{contract}', which is {field.type.value}, in place of '{name}'"
+                self._r.refuse("kind", found, f"a field of type {parameter.type.value}")
+
+    def _words(self) -> Vocabulary:
+        card = self._cards.get(self._rule.card)
+        return Vocabulary(self._rule, self._kind, self._parameters, tuple(card.fields) if card else ())
+
+    def _order(self) -> None:
+        """Levels stand worst first: where two compare the same name with parameters, the worse line is on no day
+        milder, and no level repeats the condition of a worse one."""
+        parsed = {level.name: parse(level.when) for level in self._rule.levels}
+        for (worse, left), (milder, right) in combinations(parsed.items(), 2):
+            r = self._file.levels[milder]
+            if left == right:
+                r.refuse("when", f"the condition of '{worse}' again", "a level that a fact can reach")
+            mine = dict(_lines(right))
+            for (name, op), line in _lines(left):
+                other = mine.get((name, op))
+                if other and other != line and self._crossed(op, line, other):
+                    allowed = f"levels worst first: '{worse}' ({line}) before '{milder}' ({other})"
+                    r.refuse("when", f"a line of '{milder}' beyond that of '{worse}'", allowed, "an overlap")
+
+    def _crossed(self, op: str, worse: str, milder: str) -> bool:
+        a, b = self._parameters.get(worse), self._parameters.get(milder)
+        if a is None or b is None:
+            return False
+        days = {v.start for v in (*a.values, *b.values) if v.start >= self._rule.effective} | {self._rule.effective}
+        pairs = [(a.on(day), b.on(day)) for day in days]
+        return any(x > y if op in ("<", "<=") else x < y for x, y in pairs if x is not None and y is not None)  # type: ignore[operator]
+
+    def _card(self) -> None:
+        rule = self._rule
+        card = self._cards.get(rule.card)
+        if card is None:
+            known = ", ".join(sorted(self._cards))
+            self._r.refuse("card", f"the card '{rule.card}'", known, near(rule.card, self._cards))
+            return
+        if card.category != rule.category:
+            self._r.refuse("category", rule.category, f"'{card.category}', as the card {card.name} has it")
+        for mark in rule.marks:
+            if mark not in card.marks:
+                hint = near(mark, card.marks)
+                self._file.parts["marks"].refuse(mark, f"the mark '{mark}'", ", ".join(card.marks), hint)
+        self._card_stages(card)
+        words, elements = shipped_words(), shipped_elements()
+        self._findings += lint(card, CTCU, words=words, elements=elements, hosts=self._hosts, known=self._offered())
+
+    def _card_stages(self, card: Card) -> None:
+        stages = {part for stage in self._rule.stages for part in (stage.name, stage.name.split("/")[-1])}
+        stages.add("correction")
+        levels = {level.name for level in self._rule.levels}
+        for variant in card.variants:
+            for key, known in (("when_stage", stages), ("when_level", levels)):
+                for name in getattr(variant, key):
+                    if name not in known:
+                        trail = f"variants.{variant.name}.{key}"
+                        allowed = f"of rule {self._rule.name}: {', '.join(sorted(known))}"
+                        hint = near(name, known)
+                        self._findings.append(Finding(card.path, variant.line, 1, trail, f"'{name}'", allowed, hint))
+
+    def _offered(self) -> dict[str, Field | Type]:
+        offered: dict[str, Field | Type] = dict(self._kind.fields)
+        for name in self._words().used_parameters:
+            offered[name] = self._parameters[name].type
+        for name, type_ in self._lets.items():
+            offered[name] = _field_type(type_)
+        if ROWS in self._rule.terms or row_only(self._kind):
+            offered[ROWS] = Type.TEXT
+        return offered
+
+
+def _field_type(type_: ExprType) -> Type:
+    words = {Base.TEXT: Type.CODE, Base.NUMBER: Type.QUANTITY, Base.ANY: Type.CODE}
+    return words[type_.base] if type_.base in words else Type(type_.base.value)
+
+
+def _lines(node: Node) -> list[tuple[tuple[str, str], str]]:
+    """The comparisons `name < other` that all must hold for a condition: ((name, op), other)."""
+    parts = node.parts if isinstance(node, And) else (node,)
+    return [
+        ((part.left.name, part.op), part.right.name)
+        for part in parts
+        if isinstance(part, Compare) and isinstance(part.left, Name) and isinstance(part.right, Name)
+    ]

@@ -1,0 +1,250 @@
+"""The one strict loader of rule sets, for `check`, the daemon and `replay` alike: bytes in, a rule set or findings out.
+
+    rules/references.yaml  rules/links.yaml  rules/kinds/*.yaml  rules/parameters/*.yaml  rules/calendars/*.yaml
+    rules/FAMILY/NAME.yaml  rules/FAMILY/NAME.cases.yaml  templates/FAMILY/NAME.card.yaml
+
+All mistakes of all files are found at once. Everything in the listing counts for the digest, so every file must be one
+of these; README.md, CHANGELOG.md and `approvals/` are left out by `read_folder`, because they decide nothing. Only
+`read_folder` touches a disk.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.cards.card import Card
+from daemon.cards.load import load_card
+from daemon.errors import ConfigError, Finding
+from daemon.model.calendar import Calendar
+from daemon.model.kinds import FactKind
+from daemon.rules.calendars import read_calendar
+from daemon.rules.check_rules import RuleCheck
+from daemon.rules.digest import digest
+from daemon.rules.load_cases import read_cases
+from daemon.rules.load_kinds import read_kinds
+from daemon.rules.load_rules import RuleFile, read_rule
+from daemon.rules.parameters import merge, read_parameters, read_references
+from daemon.rules.schema import Case, Parameter, Reference, Rule, RuleSet
+from daemon.rules.vocabulary import Vocabulary
+from daemon.yamlfile import FindingsError, Reader
+from daemon.yamlfile import load as load_yaml
+
+FOLDERS = ("rules", "templates")
+MAX_FILES = 2000
+MAX_FILE_BYTES = 256 * 1024
+MAX_BYTES = 16 * 1024 * 1024
+CALENDAR = "sse"
+
+_WORD = "[a-z][a-z0-9_]{0,63}"
+_PATHS = {
+    "references": re.compile(r"rules/references\.yaml"),
+    "links": re.compile(r"rules/links\.yaml"),
+    "kind": re.compile(rf"rules/kinds/({_WORD})\.yaml"),
+    "parameters": re.compile(rf"rules/parameters/({_WORD})\.yaml"),
+    "calendar": re.compile(rf"rules/calendars/({_WORD})\.yaml"),
+    "cases": re.compile(rf"rules/({_WORD}/{_WORD})\.cases\.yaml"),
+    "rule": re.compile(rf"rules/({_WORD}/{_WORD})\.yaml"),
+    "card": re.compile(rf"templates/({_WORD}/{_WORD})\.card\.yaml"),
+}
+_NOT_RULES = ("README.md", "CHANGELOG.md")
+_HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a listing of files gave: a rule set where nothing is wrong, else every finding, sorted."""
+
+    ruleset: RuleSet | None
+    findings: tuple[Finding, ...]
+
+    def required(self) -> RuleSet:
+        """The rule set. Raises FindingsError where there is none."""
+        if self.ruleset is None:
+            raise FindingsError(self.findings)
+        return self.ruleset
+
+
+def read_folder(root: Path) -> dict[str, bytes]:
+    """The files of `rules/` and `templates/` under `root`, path -> bytes, paths with `/`.
+
+    Symbolic links, other than regular files, and sizes over the bounds raise ConfigError; OSError passes.
+    """
+    found: dict[str, bytes] = {}
+    for folder in FOLDERS:
+        if not (root / folder).is_dir():
+            raise ConfigError(f"{root / folder}: found no folder, expected rules and cards")
+        for path in sorted((root / folder).rglob("*")):
+            name = path.relative_to(root).as_posix()
+            if path.is_symlink():
+                raise ConfigError(f"{name}: found a symbolic link, expected a file")
+            if path.is_dir() or path.name in _NOT_RULES or name.startswith("rules/approvals/"):
+                continue
+            found[name] = _read(path, name)
+    total = sum(map(len, found.values()))
+    if len(found) > MAX_FILES or total > MAX_BYTES:
+        raise ConfigError(f"{root}: {len(found)} files, {total} bytes, expected at most {MAX_FILES}, {MAX_BYTES}")
+    return found
+
+
+def _read(path: Path, name: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        known = os.fstat(descriptor)
+        if not stat.S_ISREG(known.st_mode) or known.st_size > MAX_FILE_BYTES:
+            raise ConfigError(f"{name}: {known.st_size} bytes, expected a regular file of at most {MAX_FILE_BYTES}")
+        return file.read(MAX_FILE_BYTES)
+
+
+def load(files: Mapping[str, bytes]) -> Loaded:
+    """Read and check everything. The same bytes give the same result, whoever asks."""
+    loader = _Loader(files)
+    ruleset = loader.ruleset()
+    findings = tuple(sorted(set(loader.findings)))
+    return Loaded(None if findings else ruleset, findings)
+
+
+def sort_of(path: str) -> tuple[str, str]:
+    """What a path holds and its name: ('rule', 'margin/maintenance'); ('', '') for anything else."""
+    for sort, pattern in _PATHS.items():
+        if match := pattern.fullmatch(path):
+            return sort, match[1] if match.groups() else path
+    return "", ""
+
+
+class _Loader:
+    """Reads the files of one listing, those first that others refer to."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self._files = files
+        self.findings: list[Finding] = []
+        self._paths: dict[str, dict[str, str]] = {sort: {} for sort in _PATHS}
+        for path in sorted(files):
+            sort, name = sort_of(path)
+            if sort:
+                self._paths[sort][name] = path
+            else:
+                self._note(path, "file", "a file that is none of a rule set", "the paths of rules/README.md")
+
+    def ruleset(self) -> RuleSet:
+        references = self._references()
+        hosts = self._hosts()
+        calendars = self._calendars()
+        kinds = read_kinds(self._readers("kind"), references, self.findings)
+        parameters = self._parameters(references, kinds)
+        cards = self._cards()
+        rules = self._rules(references, kinds, parameters, cards, hosts)
+        cases = self._cases(rules, kinds, parameters, cards)
+        return RuleSet(
+            digest(self._files), dict(self._files), kinds, rules, parameters, calendars, cards, cases, references, hosts
+        )
+
+    def _note(self, path: str, key: str, found: str, allowed: str) -> None:
+        self.findings.append(Finding(path, 0, 0, key, found, allowed))
+
+    def _reader(self, path: str) -> Reader | None:
+        try:
+            return Reader(load_yaml(self._files[path], path), self.findings)
+        except FindingsError as error:
+            self.findings += error.findings
+            return None
+
+    def _readers(self, sort: str) -> dict[str, Reader]:
+        """Name -> reader, of the files of a sort that are YAML at all."""
+        readers = {name: self._reader(path) for name, path in self._paths[sort].items()}
+        return {name: r for name, r in readers.items() if r is not None}
+
+    def _references(self) -> dict[str, Reference]:
+        for r in self._readers("references").values():
+            return read_references(r)
+        return {}
+
+    def _hosts(self) -> tuple[str, ...]:
+        for r in self._readers("links").values():
+            hosts = r.texts("hosts", 0)
+            for host in hosts:
+                if not _HOST.fullmatch(host):
+                    r.refuse("hosts", f"'{host}'", "a host name such as m.example.com")
+            r.done()
+            return hosts
+        return ()
+
+    def _calendars(self) -> dict[str, Calendar]:
+        found = {}
+        for name, r in self._readers("calendar").items():
+            found[name] = read_calendar(r)
+            if found[name].name != name:
+                r.refuse("name", f"'{found[name].name}'", f"'{name}', as its path says")
+        if CALENDAR not in self._paths["calendar"]:
+            self._note(f"rules/calendars/{CALENDAR}.yaml", "file", "nothing", "the exchange's calendar")
+        return found
+
+    def _parameters(self, references: Mapping[str, Reference], kinds: Mapping[str, FactKind]) -> dict[str, Parameter]:
+        found: dict[str, Parameter] = {}
+        for r in self._readers("parameters").values():
+            merge(found, read_parameters(r, references), self.findings)
+        for name, parameter in found.items():
+            for kind in kinds.values():
+                if kind.use == "facts" and name in kind.fields:
+                    trail, what = f"parameters.{name}", f"'{name}', a field of {kind.name} too"
+                    allowed = "a name with one meaning"
+                    self.findings.append(Finding(parameter.path, parameter.line, 1, trail, what, allowed))
+            if parameter.contract and not any(parameter.contract in kind.fields for kind in kinds.values()):
+                trail, what = f"parameters.{name}.contract", f"'{parameter.contract}'"
+                self.findings.append(Finding(parameter.path, parameter.line, 1, trail, what, "a field of some kind"))
+        return found
+
+    def _cards(self) -> dict[str, Card]:
+        found = {}
+        for name, path in self._paths["card"].items():
+            try:
+                card = load_card(self._files[path], path)
+            except FindingsError as error:
+                self.findings += error.findings
+                continue
+            if card.name != name:
+                self._note(path, "card", f"the card '{card.name}'", f"'{name}', as its path says")
+            found[name] = card
+        return found
+
+    def _rules(
+        self,
+        references: Mapping[str, Reference],
+        kinds: Mapping[str, FactKind],
+        parameters: Mapping[str, Parameter],
+        cards: Mapping[str, Card],
+        hosts: tuple[str, ...],
+    ) -> dict[str, Rule]:
+        read: dict[str, RuleFile] = {name: read_rule(r, name, references) for name, r in self._readers("rule").items()}
+        found: dict[str, Rule] = {}
+        for name, file in read.items():
+            if RuleCheck(file, kinds, parameters, cards, hosts, self.findings).run():
+                found[name] = file.rule
+        for name, path in self._paths["rule"].items():
+            if name not in self._paths["cases"]:
+                allowed = f"{name}.cases.yaml beside it"
+                self._note(path, "cases", "no case file", allowed)
+        return found
+
+    def _cases(
+        self,
+        rules: Mapping[str, Rule],
+        kinds: Mapping[str, FactKind],
+        parameters: Mapping[str, Parameter],
+        cards: Mapping[str, Card],
+    ) -> tuple[Case, ...]:
+        cases: list[Case] = []
+        for name, r in self._readers("cases").items():
+            rule = rules.get(name)
+            if rule is None:
+                if name not in self._paths["rule"]:
+                    r.refuse("rule", f"cases of '{name}'", f"a rule file rules/{name}.yaml")
+                continue
+            words = Vocabulary(rule, kinds[rule.kind], parameters, tuple(cards[rule.card].fields))
+            known = frozenset((*words.fields, *words.lets, *words.used_parameters))
+            cases += read_cases(r, rule, kinds[rule.kind], known, self.findings)
+        return tuple(cases)
