@@ -272,7 +272,7 @@ def consistency_proof(read: Read, old: int, new: int) -> list[bytes]:
 
 def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes], root: bytes) -> bool:
     """RFC 9162 section 2.1.3.2."""
-    if not 0 <= index < size:
+    if not 0 <= index < size or len(leaf) != HASH_BYTES:
         return False
     fn, sn, hash = index, size - 1, leaf
     for part in proof:
@@ -290,12 +290,12 @@ def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes],
 
 def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> bool:
     """RFC 9162 section 2.1.4.2, with the corners as the module says."""
-    if not 0 <= old <= new:
+    if not 0 <= old <= new or len(old_root) != HASH_BYTES or len(new_root) != HASH_BYTES:
         return False
-    if old == new:
-        return not proof and old_root == new_root
-    if old == 0:
-        return not proof and old_root == EMPTY_ROOT
+    if old == 0 and old_root != EMPTY_ROOT:
+        return False
+    if old in {0, new}:
+        return not proof and (old != new or old_root == new_root)
     path = [old_root, *proof] if old.bit_count() == 1 else list(proof)
     if not path or any(len(part) != HASH_BYTES for part in path):
         return False

@@ -185,21 +185,22 @@ def _entry(alg: str, size: int) -> dict[str, str]:
 def _read_private(path: Path, credentials: Path | None) -> bytes:
     """The bytes of a file that nobody else may read. Follows no link in the last place."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as reason:
         raise KeyUnusable(f"{path}: cannot be read ({reason.strerror}), expected a key file") from None
-    with os.fdopen(descriptor, "rb") as source:
-        facts = os.fstat(source.fileno())
+    try:
+        facts = os.fstat(descriptor)
         mode = stat.S_IMODE(facts.st_mode)
         if not stat.S_ISREG(facts.st_mode):
-            raise KeyUnusable(f"{path}: not a regular file")
+            raise KeyUnusable(f"{path}: not a regular file, expected a key file")
         entrusted = credentials is not None and path.absolute().parent == credentials.absolute()
         if not entrusted and (mode & 0o177 or facts.st_uid not in {0, os.geteuid()}):
             raise KeyUnusable(f"{path}: mode {mode:04o}, owner {facts.st_uid}; expected 0600 and the reader's own")
-        raw = source.read(MAX_FILE_BYTES + 1)
-    if len(raw) > MAX_FILE_BYTES:
-        raise KeyUnusable(f"{path}: longer than {MAX_FILE_BYTES} bytes")
-    return raw
+        if facts.st_size > MAX_FILE_BYTES:
+            raise KeyUnusable(f"{path}: {facts.st_size} bytes, no key file is longer than {MAX_FILE_BYTES}")
+        return os.read(descriptor, MAX_FILE_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def _lists(raw: bytes, name: str) -> dict[str, list[tuple[bytes, str, bytes]]]:
