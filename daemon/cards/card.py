@@ -96,7 +96,7 @@ class SmsText:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Fixed wording for a circumstance, in front of title, description and SMS text; an empty one adds nothing."""
+    """Fixed wording for a circumstance, in front of description and SMS text, and of the title if it has one."""
 
     name: str
     title: Text
@@ -120,6 +120,7 @@ class Variant:
     needs: tuple[str, ...] = ()
     when_stage: tuple[str, ...] = ()
     when_level: tuple[str, ...] = ()
+    when_mark: tuple[str, ...] = ()  # it says these marks by its own words
     when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     positive: tuple[str, ...] = ()  # those of `needs` that must be above nought
     media: str = "none"  # none | optional | required
@@ -127,7 +128,7 @@ class Variant:
 
     def conditional(self) -> bool:
         """Whether there are facts, stages or levels that it does not fit."""
-        return bool(self.needs or self.when_stage or self.when_level or self.when)
+        return bool(self.needs or self.when_stage or self.when_level or self.when_mark or self.when)
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,6 +205,8 @@ class _Lint:
         for e in elements:
             if e.category != self._card.category or e.family not in ("*", self._card.family):
                 continue
+            if variant.when_mark and e.family != "*":
+                continue  # a withdrawal takes back what it no longer tells
             if e.levels and variant.when_level and not set(e.levels) & set(variant.when_level):
                 continue
             places = [variant.title, variant.description]

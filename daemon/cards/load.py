@@ -148,6 +148,7 @@ class _Loader:
             needs=needs,
             when_stage=r.opt_texts("when_stage"),
             when_level=r.opt_texts("when_level"),
+            when_mark=r.opt_texts("when_mark"),
             when=when,
             positive=positive,
             media=r.opt_choice("media", MEDIA, "none"),

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 from daemon.cards import rcs, sms
 from daemon.cards.card import Card, Moment, Suggestion, Variant
-from daemon.cards.filters import UNSHOWABLE
+from daemon.cards.filters import UNSHOWABLE, kind_of
 from daemon.cards.template import RenderError
 from daemon.clock import SHANGHAI
 from daemon.model.kinds import Absence, Value
@@ -60,7 +61,7 @@ def render(
     mark `correction` is set by itself. Raises RenderError, naming a field and never a value.
     """
     known = _values(card, values, stage, level, marks)
-    variant = choose(card, known, stage, level)
+    variant = choose(card, known, stage, level, marks)
     leaves = variant.program.run(known)
     title, description, front = leaves[0], leaves[1].strip(), ""
     for name in _marks(card, variant, stage, marks):
@@ -78,15 +79,18 @@ def render(
     return Rendered(title, description, tuple(suggestions), shown, document, signed, text, count, variant.name, omitted)
 
 
-def choose(card: Card, known: Mapping[str, Any], stage: str, level: str) -> Variant:
+def choose(
+    card: Card, known: Mapping[str, Any], stage: str, level: str, marks: Mapping[str, Value] = NO_MARKS
+) -> Variant:
     """The first variant that fits. `known`: values, None for an absent one."""
     stages = {stage, *stage.split("/")}
     for variant in card.variants:
         if (
-            all(known.get(n) is not None for n in variant.needs)
-            and all(known[n] > 0 for n in variant.positive)
-            and (not variant.when_stage or not stages.isdisjoint(variant.when_stage))
+            (not variant.when_stage or not stages.isdisjoint(variant.when_stage))
             and (not variant.when_level or level in variant.when_level)
+            and (not variant.when_mark or any(m in marks for m in variant.when_mark))
+            and all(known.get(n) is not None for n in variant.needs)
+            and all(_positive(n, known[n]) for n in variant.positive)
             and all(known.get(n) in allowed for n, allowed in variant.when.items())
         ):
             return variant
@@ -109,12 +113,18 @@ def _values(
     return known
 
 
+def _positive(name: str, value: Any) -> bool:
+    if not isinstance(value, Decimal):
+        raise RenderError(f"found {kind_of(value)} as '{name}', expected a number")
+    return value > 0
+
+
 def _marks(card: Card, variant: Variant, stage: str, marks: Mapping[str, Value]) -> list[str]:
     named = set(marks)
-    if stage.split("/")[0] == "correction" and "correction" not in variant.when_stage:
+    if stage.split("/")[0] == "correction":
         named.add("correction")
-    elif "correction" in variant.when_stage:
-        named.discard("correction")
+    said = {*variant.when_mark, *(("correction",) if "correction" in variant.when_stage else ())}
+    named -= said
     if missing := named - card.marks.keys():
         raise RenderError(
             f"card {card.name}: found the mark {', '.join(sorted(missing))}, expected {', '.join(card.marks)}"
