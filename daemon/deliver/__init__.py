@@ -43,7 +43,13 @@ class Deliverer:
     """Delivers for one process. `worlds` gives the rule set a notice was made under, by digest."""
 
     def __init__(
-        self, store: Store, routes: Routes, worlds: Callable[[str], World], clock: Clock, *, rng: random.Random | None = None
+        self,
+        store: Store,
+        routes: Routes,
+        worlds: Callable[[str], World],
+        clock: Clock,
+        *,
+        rng: random.Random | None = None,
     ) -> None:
         self.store, self.routes, self.clock = store, routes, clock
         self.worlds = worlds
@@ -86,7 +92,9 @@ class Deliverer:
         gateway = self.routes.gateways[sending.gateway]
         left = sending.lease_until / 1_000_000 - self.clock.elapsed()
         if left <= gateway.timeout:
-            return Answered(sending, Verdict(VerdictKind.TRANSIENT, "lease_over", "the lease was nearly over, nothing was sent"))
+            return Answered(
+                sending, Verdict(VerdictKind.TRANSIENT, "lease_over", "the lease was nearly over, nothing was sent")
+            )
         verdict = await gateway.channel.send(sending.outgoing, now=now)
         return Answered(sending, verdict)
 

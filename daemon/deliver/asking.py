@@ -15,7 +15,7 @@ from datetime import datetime
 from loguru import logger
 
 from daemon.clock import from_micros, micros
-from daemon.decide.inputs import Inputs, unpack
+from daemon.decide.inputs import Inputs, pack, unpack
 from daemon.decide.lines import Line, LineMaker
 from daemon.decide.reading import FactRows, FeedReader, Known
 from daemon.errors import SourceUnavailable
@@ -25,7 +25,7 @@ from daemon.notices.writer import ACTOR, Book
 from daemon.rules.schema import Rule
 from daemon.sources.reading import NotAskable
 from daemon.store import asks, seals, trail
-from daemon.store.db import Store
+from daemon.store.db import Store, Tx
 from daemon.store.outbox import Claim
 from daemon.world import World
 
@@ -84,9 +84,7 @@ class Asker:
                 unasked |= self._ask_feed(world, kind, feed, group[start : start + MOST_KEYS], now)
         return unasked
 
-    def _ask_feed(
-        self, world: World, kind: FactKind, feed: Feed, group: Sequence[Question], now: datetime
-    ) -> set[str]:
+    def _ask_feed(self, world: World, kind: FactKind, feed: Feed, group: Sequence[Question], now: datetime) -> set[str]:
         trusted = [q for q in group if is_trusted(q, now)]
         others = [q for q in group if not is_trusted(q, now)]
         lines: dict[str, list[Line]] = {}
@@ -98,7 +96,9 @@ class Asker:
             except NotAskable:
                 trusted += others
             except SourceUnavailable as reason:
-                logger.warning("a source cannot be asked; the rule's choice decides", action="ask", feed=feed.name, why=str(reason))
+                logger.warning(
+                    "a source cannot be asked; the rule's choice decides", action="ask", feed=feed.name, why=str(reason)
+                )
                 unasked = {q.claim.notice["id"] for q in others}
         if trusted:
             known = [(q.inputs.fact, q.inputs.members) for q in trusted]
@@ -116,7 +116,9 @@ class Asker:
             mine = by_date[question.inputs.fact.business_date]
             old = mine.get(question.inputs.fact.subject)
             rows = question.inputs.members + (old.rows if old else ())
-            mine[question.inputs.fact.subject] = Known(question.inputs.fact.subject, rows, question.inputs.fact.business_date)
+            mine[question.inputs.fact.subject] = Known(
+                question.inputs.fact.subject, rows, question.inputs.fact.business_date
+            )
         for known in by_date.values():
             wanted = list(known.values())
             reader = FeedReader(world.ruleset, world.sources)
@@ -134,7 +136,13 @@ class Asker:
             into.setdefault(line.fact.subject, []).append(line)
 
     def _renew(
-        self, world: World, feed: Feed, group: Sequence[Question], lines: Mapping[str, list[Line]], asked: set[str], now: datetime
+        self,
+        world: World,
+        feed: Feed,
+        group: Sequence[Question],
+        lines: Mapping[str, list[Line]],
+        asked: set[str],
+        now: datetime,
     ) -> None:
         """Record each answer, then let it bring the notice up to date, in one transaction a rule."""
         by_rule: dict[str, dict[tuple[int, str], tuple[Question, Word]]] = defaultdict(dict)
@@ -143,13 +151,15 @@ class Asker:
             by_rule[question.rule.name][word.key] = question, word
         for name, pairs in by_rule.items():
             rule = world.ruleset.rules[name]
-            for (question, word) in pairs.values():
+            for question, word in pairs.values():
                 known = from_micros(question.claim.notice["known_at"])
                 started = now if question.inputs.fact.subject in asked else max(known, question.inputs.started)
                 with self.store.write() as tx:
                     cause = self._recorded(tx, question, word, now) if question.inputs.fact.subject in asked else None
                     notice = question.claim.notice
-                    book = Book(rule, notice["rule_set"], feed.name, feed.basis, notice["run"], now, cause or notice["record"])
+                    book = Book(
+                        rule, notice["rule_set"], feed.name, feed.basis, notice["run"], now, cause or notice["record"]
+                    )
                     Renewal(book, world.deciders[name], world.env, started).take(tx, [word])
 
     @staticmethod
@@ -161,24 +171,49 @@ class Asker:
             word = word_of(line, rule.name, levels)
             if word.key == (notice["subject"], text):
                 return word
-        return absence((notice["subject"], text), notice["client"], question.inputs.fact.business_date, has_levels=levels, complete=False)
+        return absence(
+            (notice["subject"], text),
+            notice["client"],
+            question.inputs.fact.business_date,
+            has_levels=levels,
+            complete=False,
+        )
 
-    def _recorded(self, tx: object, question: Question, word: Word, now: datetime) -> str:
+    def _recorded(self, tx: Tx, question: Question, word: Word, now: datetime) -> str:
         notice = question.claim.notice
         bucket = word.line.decisions[question.rule.name].bucket.value if word.line else "absent"
         raw = b""
         if word.line is not None:
-            from daemon.decide.inputs import pack
-
-            raw = pack(word.line.fact, word.line.members, word.line.gates[question.rule.name],
-                       word.line.decisions[question.rule.name], rule_set=notice["rule_set"], rule=question.rule.name, started=now)
+            raw = pack(
+                word.line.fact,
+                word.line.members,
+                word.line.gates[question.rule.name],
+                word.line.decisions[question.rule.name],
+                rule_set=notice["rule_set"],
+                rule=question.rule.name,
+                started=now,
+            )
         record = trail.append(
-            tx, "notice", t=now, cause=notice["record"], actor=ACTOR, client=notice["client"], rule=notice["rule"],
+            tx,
+            "notice",
+            t=now,
+            cause=notice["record"],
+            actor=ACTOR,
+            client=notice["client"],
+            rule=notice["rule"],
             rule_set=notice["rule_set"],
             data={"notice": notice["id"], "change": "asked", "stands": word.how, "reason": word.why},
             commit={"answer": raw},
         )
         sealed = seals.put(tx, notice["client"], "ask", raw, now)
-        asks.add(tx, notice=notice["id"], at=micros(now), reading_started=micros(now), bucket=bucket, reason=word.why,
-                 sealed=sealed, record=record)
+        asks.add(
+            tx,
+            notice=notice["id"],
+            at=micros(now),
+            reading_started=micros(now),
+            bucket=bucket,
+            reason=word.why,
+            sealed=sealed,
+            record=record,
+        )
         return record

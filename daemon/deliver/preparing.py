@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from loguru import logger
-from sqlalchemy import RowMapping, select
+from sqlalchemy import select
 
 from daemon.cards.template import RenderError
 from daemon.channels.channel import Outgoing, Unsendable
@@ -85,8 +84,16 @@ class Preparer:
         if not unsure:
             return True
         why = "the source could not be asked" if unasked else notice["stands_why"]
-        worklist.open_task(tx, f"unknown:{notice['id']}", f"not known whether to tell: {why}", now=now, rule=rule.name,
-                           notice=notice["id"], subject=notice["subject"], cause=notice["record"])
+        worklist.open_task(
+            tx,
+            f"unknown:{notice['id']}",
+            f"not known whether to tell: {why}",
+            now=now,
+            rule=rule.name,
+            notice=notice["id"],
+            subject=notice["subject"],
+            cause=notice["record"],
+        )
         if rule.if_unasked == "send":
             return True
         outbox.put_back(tx, claim.message["id"], fence, due=micros(now + rule.fresh), why=why)
@@ -95,62 +102,132 @@ class Preparer:
     def _first(self, tx: Tx, claim: Claim, world: World, rule: Rule, now: datetime, *, stale: bool) -> Sending | None:
         message, notice = claim.message, claim.notice
         route = self.routes.first(message["channel"])
-        contact = contacts.contact_of(tx, notice["client"], message["role"], message["channel"])
+        contact = next(iter(contacts.contacts_of(tx, notice["client"], message["role"], message["channel"])), None)
         if route is None or contact is None:
-            return self._refuse(tx, claim, rule, "no gateway for the channel" if route is None else "no contact", now)
+            self._refuse(tx, claim, rule, "no gateway for the channel" if route is None else "no contact", now)
+            return None
         name, gateway = route
         if not outbox.take_address(tx, notice["id"], message["channel"], contact.address, message["id"]):
-            outbox.put_back(tx, message["id"], claim.fence, due=micros(now + gateway.doubt_wait), why="one address, one message")
+            outbox.put_back(
+                tx, message["id"], claim.fence, due=micros(now + gateway.doubt_wait), why="one address, one message"
+            )
             return None
         inputs = unpack_inputs(seals.get(tx, notice["inputs"]), world.ruleset.kinds[rule.kind])
         keys = subjects.keys_of(tx, notice["client"])
         try:
             rendered = rendering.card_of(world, rule, inputs, notice, signature=gateway.signature, stale=stale)
-            made = rendering.letter(rendered, message, gateway, keys.commitment_key, contact.value, notice["category"])
+            made = rendering.letter(
+                rendered, message, gateway, keys.commitment_key, contacts.address_of(tx, contact), notice["category"]
+            )
         except (RenderError, Unsendable) as reason:
-            logger.error("a message cannot be rendered", action="render", rule=rule.name, card=rule.card, why=str(reason))
-            pages.page(tx, f"render:{rule.name}", "urgent", f"rule {rule.name}: card {rule.card} cannot be rendered", now)
-            return self._refuse(tx, claim, rule, "card cannot be rendered", now)
+            logger.error(
+                "a message cannot be rendered", action="render", rule=rule.name, card=rule.card, why=str(reason)
+            )
+            pages.page(
+                tx, f"render:{rule.name}", "urgent", f"rule {rule.name}: card {rule.card} cannot be rendered", now=now
+            )
+            self._refuse(tx, claim, rule, "card cannot be rendered", now)
+            return None
         body = seals.put(tx, notice["client"], "body", made.plain, now)
-        return self._commit(tx, claim, name, contact.address, contact.sealed, body, made.outgoing, made.plain, notice["terms"], now)
+        return self._commit(
+            tx, claim, name, contact.address, contact.sealed, body, made.outgoing, made.plain, notice["terms"], now
+        )
 
     def _repeat(self, tx: Tx, claim: Claim, now: datetime) -> Sending | None:
         """The exact bytes again, to the same address by the same gateway."""
         message = claim.message
         plain = seals.get(tx, message["body"])
         outgoing = rendering.unpack(plain)
-        return self._commit(tx, claim, message["gateway"], message["address"], message["address_sealed"], message["body"],
-                            outgoing, plain, message["terms"], now)
+        return self._commit(
+            tx,
+            claim,
+            message["gateway"],
+            message["address"],
+            message["address_sealed"],
+            message["body"],
+            outgoing,
+            plain,
+            message["terms"],
+            now,
+        )
 
     def _commit(
-        self, tx: Tx, claim: Claim, gateway: str, address: bytes, address_sealed: str, body: str, outgoing: Outgoing, plain: bytes,
-        terms: str, now: datetime,
+        self,
+        tx: Tx,
+        claim: Claim,
+        gateway: str,
+        address: bytes,
+        address_sealed: str,
+        body: str,
+        outgoing: Outgoing,
+        plain: bytes,
+        terms: str,
+        now: datetime,
     ) -> Sending | None:
         message, notice = claim.message, claim.notice
         record = trail.append(
-            tx, "attempt", t=now, cause=notice["record"], actor=ACTOR, client=notice["client"], rule=notice["rule"],
+            tx,
+            "attempt",
+            t=now,
+            cause=notice["record"],
+            actor=ACTOR,
+            client=notice["client"],
+            rule=notice["rule"],
             rule_set=notice["rule_set"],
-            data={"message": message["id"], "n": message["tries"] + 1, "notice": notice["id"], "gateway": gateway,
-                  "channel": message["channel"], "generation": message["generation"], "fence": claim.fence,
-                  "revision": notice["revision"], "repeat": bool(message["ever_in_doubt"])},
+            data={
+                "message": message["id"],
+                "n": message["tries"] + 1,
+                "notice": notice["id"],
+                "gateway": gateway,
+                "channel": message["channel"],
+                "generation": message["generation"],
+                "fence": claim.fence,
+                "revision": notice["revision"],
+                "repeat": bool(message["ever_in_doubt"]),
+            },
             commit={"body": plain, "address": outgoing.recipient},
         )
         number = outbox.start_sending(
-            tx, claim, now=micros(now), boot=self.store.boot, gateway=gateway, address=address, address_sealed=address_sealed,
-            body=body, terms=terms, platform_id=outgoing.platform_id, record=record,
+            tx,
+            claim,
+            now=micros(now),
+            boot=self.store.boot,
+            gateway=gateway,
+            address=address,
+            address_sealed=address_sealed,
+            body=body,
+            terms=terms,
+            platform_id=outgoing.platform_id,
+            record=record,
         )
         if number is None:
             raise RuntimeError(f"message {message['id']}: its claim moved inside one transaction")
-        return Sending(message["id"], notice["id"], claim.fence, number, gateway, outgoing, message["lease_until"], record,
-                       notice["client"])
+        return Sending(
+            message["id"],
+            notice["id"],
+            claim.fence,
+            number,
+            gateway,
+            outgoing,
+            message["lease_until"],
+            record,
+            notice["client"],
+        )
 
     def _refuse(self, tx: Tx, claim: Claim, rule: Rule, why: str, now: datetime) -> None:
         """Nothing can leave on this channel: the message is a dead letter here, the next channel takes over."""
         message, notice = claim.message, claim.notice
         record = trail.append(
-            tx, "message", t=now, cause=notice["record"], actor=ACTOR, client=notice["client"], rule=rule.name,
-            rule_set=notice["rule_set"], data={"message": message["id"], "state": "rejected", "notice": notice["id"], "reason": why},
+            tx,
+            "message",
+            t=now,
+            cause=notice["record"],
+            actor=ACTOR,
+            client=notice["client"],
+            rule=rule.name,
+            rule_set=notice["rule_set"],
+            data={"message": message["id"], "state": "rejected", "notice": notice["id"], "reason": why},
         )
         outbox.refuse(tx, message["id"], claim.fence, MessageState.REJECTED, why, record)
-        now_row: RowMapping | dict[str, Any] = tx.execute(select(messages).where(messages.c.id == message["id"])).mappings().one()
+        now_row = tx.execute(select(messages).where(messages.c.id == message["id"])).mappings().one()
         after_message(tx, rule, notice, now_row, now)

@@ -10,7 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+
+from sqlalchemy import RowMapping
 
 from daemon.cards.render import Rendered, render
 from daemon.channels.channel import Outgoing, ReceiptKind
@@ -35,7 +36,9 @@ class Letter:
     plain: bytes
 
 
-def card_values(world: World, rule: Rule, inputs: Inputs, notice: Mapping[str, Any]) -> dict[str, Value | Sequence[Mapping[str, Value]]]:
+def card_values(
+    world: World, rule: Rule, inputs: Inputs, notice: RowMapping
+) -> dict[str, Value | Sequence[Mapping[str, Value]]]:
     """What a card may name: the fact's values, parameters, lets, the rows, and the notice's own instants."""
     fact = inputs.fact
     context = world.deciders[rule.name].context(fact.values, world.env(fact.business_date))
@@ -51,7 +54,7 @@ def card_values(world: World, rule: Rule, inputs: Inputs, notice: Mapping[str, A
     }
 
 
-def card_of(world: World, rule: Rule, inputs: Inputs, notice: Mapping[str, Any], *, signature: str, stale: bool) -> Rendered:
+def card_of(world: World, rule: Rule, inputs: Inputs, notice: RowMapping, *, signature: str, stale: bool) -> Rendered:
     """Fill in the rule's card for a notice. Raises RenderError."""
     marks: dict[str, Value] = dict.fromkeys(json.loads(notice["marks"]), True)
     values = card_values(world, rule, inputs, notice)
@@ -62,22 +65,28 @@ def card_of(world: World, rule: Rule, inputs: Inputs, notice: Mapping[str, Any],
     level = stage.split("/")[0] if rule.levels and not stage.startswith("correction/") else ""
     if rule.levels and not level:
         level = json.loads(notice["occurrence"]).get("level", "")
-    return render(
-        world.ruleset.cards[rule.card], values, stage=stage, level=level, marks=marks, signature=signature
-    )
+    return render(world.ruleset.cards[rule.card], values, stage=stage, level=level, marks=marks, signature=signature)
 
 
 def letter(
-    rendered: Rendered, message: Mapping[str, Any], gateway: Gateway, commitment_key: bytes, recipient: str, category: str
+    rendered: Rendered, message: RowMapping, gateway: Gateway, commitment_key: bytes, recipient: str, category: str
 ) -> Letter:
     """The message as it leaves by this gateway."""
     rcs = message["channel"] == "rcs"
     conversation = hmac_id(commitment_key, "conversation", gateway.channel.name).hex()[:32]
     outgoing = Outgoing(
-        message_id=message["id"], platform_id=message["id"], channel="rcs" if rcs else "sms", recipient=recipient,
-        card=rendered.rcs if rcs else {}, sms_text=rendered.sms, category=category, conversation_id=conversation,
+        message_id=message["id"],
+        platform_id=message["id"],
+        channel="rcs" if rcs else "sms",
+        recipient=recipient,
+        card=rendered.rcs if rcs else {},
+        sms_text=rendered.sms,
+        category=category,
+        conversation_id=conversation,
         contribution_id=hmac_id(commitment_key, "contribution", message["id"]).hex()[:32],
-        sms_fallback=not rcs, store=rcs, report=REPORTS,
+        sms_fallback=not rcs,
+        store=rcs,
+        report=REPORTS,
     )
     body = gateway.channel.encode(outgoing)
     return Letter(with_body(outgoing, body), rendered, pack(outgoing, body, rendered))
@@ -86,29 +95,64 @@ def letter(
 def with_body(outgoing: Outgoing, body: bytes) -> Outgoing:
     """The same message with its wire bytes pinned."""
     return Outgoing(
-        outgoing.message_id, outgoing.platform_id, outgoing.channel, outgoing.recipient, outgoing.card, outgoing.sms_text,
-        outgoing.category, outgoing.conversation_id, outgoing.contribution_id, outgoing.sms_fallback, outgoing.store,
-        outgoing.report, outgoing.in_reply_to, body,
+        outgoing.message_id,
+        outgoing.platform_id,
+        outgoing.channel,
+        outgoing.recipient,
+        outgoing.card,
+        outgoing.sms_text,
+        outgoing.category,
+        outgoing.conversation_id,
+        outgoing.contribution_id,
+        outgoing.sms_fallback,
+        outgoing.store,
+        outgoing.report,
+        outgoing.in_reply_to,
+        body,
     )
 
 
 def pack(outgoing: Outgoing, body: bytes, rendered: Rendered) -> bytes:
     """The body to seal, canonical JSON: everything said, to whom, and the wire bytes (base64)."""
-    return canonical({
-        "v": 1, "message_id": outgoing.message_id, "platform_id": outgoing.platform_id, "channel": outgoing.channel,
-        "recipient": outgoing.recipient, "card": outgoing.card, "sms_text": outgoing.sms_text, "category": outgoing.category,
-        "conversation_id": outgoing.conversation_id, "contribution_id": outgoing.contribution_id,
-        "sms_fallback": outgoing.sms_fallback, "store": outgoing.store, "report": [k.value for k in outgoing.report],
-        "variant": rendered.variant, "title": rendered.title, "description": rendered.description,
-        "wire": base64.b64encode(body).decode(),
-    }).encode()
+    return canonical(
+        {
+            "v": 1,
+            "message_id": outgoing.message_id,
+            "platform_id": outgoing.platform_id,
+            "channel": outgoing.channel,
+            "recipient": outgoing.recipient,
+            "card": outgoing.card,
+            "sms_text": outgoing.sms_text,
+            "category": outgoing.category,
+            "conversation_id": outgoing.conversation_id,
+            "contribution_id": outgoing.contribution_id,
+            "sms_fallback": outgoing.sms_fallback,
+            "store": outgoing.store,
+            "report": [k.value for k in outgoing.report],
+            "variant": rendered.variant,
+            "title": rendered.title,
+            "description": rendered.description,
+            "wire": base64.b64encode(body).decode(),
+        }
+    ).encode()
 
 
 def unpack(raw: bytes) -> Outgoing:
     """The pinned message of a sealed body."""
     found = json.loads(raw)
     return Outgoing(
-        found["message_id"], found["platform_id"], found["channel"], found["recipient"], found["card"], found["sms_text"],
-        found["category"], found["conversation_id"], found["contribution_id"], found["sms_fallback"], found["store"],
-        tuple(ReceiptKind(k) for k in found["report"]), "", base64.b64decode(found["wire"]),
+        found["message_id"],
+        found["platform_id"],
+        found["channel"],
+        found["recipient"],
+        found["card"],
+        found["sms_text"],
+        found["category"],
+        found["conversation_id"],
+        found["contribution_id"],
+        found["sms_fallback"],
+        found["store"],
+        tuple(ReceiptKind(k) for k in found["report"]),
+        "",
+        base64.b64decode(found["wire"]),
     )

@@ -14,7 +14,6 @@ from daemon.deliver.preparing import Sending
 from daemon.deliver.routes import Gateway, Routes
 from daemon.model.states import MessageState
 from daemon.notices.passing import after_message
-from daemon.notices.writer import ACTOR
 from daemon.retry import backoff
 from daemon.store import outbox, pages, trail
 from daemon.store.db import Store, Tx
@@ -49,18 +48,43 @@ class Settler:
         if row["ever_in_doubt"] and own in (MessageState.REJECTED, MessageState.RETRY):
             own = MessageState.IN_DOUBT
         record = trail.append(
-            tx, "attempt", t=now, cause=sending.record, actor=f"gateway:{sending.gateway}", client=sending.client,
-            rule=notice["rule"], rule_set=notice["rule_set"],
-            data={"message": sending.message, "n": sending.number, "notice": sending.notice, "verdict": verdict.kind.value,
-                  "code": verdict.code[:128] or "none", "fence": sending.fence},
+            tx,
+            "attempt",
+            t=now,
+            cause=sending.record,
+            actor=f"gateway:{sending.gateway}",
+            client=sending.client,
+            rule=notice["rule"],
+            rule_set=notice["rule_set"],
+            data={
+                "message": sending.message,
+                "n": sending.number,
+                "notice": sending.notice,
+                "verdict": verdict.kind.value,
+                "code": verdict.code[:128] or "none",
+                "fence": sending.fence,
+            },
         )
         state = outbox.settle(
-            tx, sending.message, sending.fence, sending.number, own=own, verdict=verdict.kind.value, code=verdict.code,
-            now=micros(now), due=self._due(own, row["tries"], verdict, sending.gateway, now), record=record,
+            tx,
+            sending.message,
+            sending.fence,
+            sending.number,
+            own=own,
+            verdict=verdict.kind.value,
+            code=verdict.code,
+            now=micros(now),
+            due=self._due(own, row["tries"], verdict, sending.gateway, now),
+            record=record,
         )
         if verdict.kind in PAGED:
-            pages.page(tx, f"gateway:{sending.gateway}:{verdict.code}", PAGED[verdict.kind],
-                       f"gateway {sending.gateway}: {verdict.code} {verdict.text}", now)
+            pages.page(
+                tx,
+                f"gateway:{sending.gateway}:{verdict.code}",
+                PAGED[verdict.kind],
+                f"gateway {sending.gateway}: {verdict.code} {verdict.text}",
+                now=now,
+            )
         if state is None:
             return
         if state is MessageState.REJECTED:

@@ -51,9 +51,21 @@ class Upkeep:
     def _doubt(self, tx: Tx, row: RowMapping, now: datetime) -> None:
         notice = self._notice(tx, row["notice"])
         record = trail.append(
-            tx, "attempt", t=now, cause=row["record"], actor=ACTOR, client=row["client"], rule=notice["rule"],
+            tx,
+            "attempt",
+            t=now,
+            cause=row["record"],
+            actor=ACTOR,
+            client=row["client"],
+            rule=notice["rule"],
             rule_set=notice["rule_set"],
-            data={"message": row["id"], "n": row["tries"], "notice": row["notice"], "verdict": "in_doubt", "code": "lease_over"},
+            data={
+                "message": row["id"],
+                "n": row["tries"],
+                "notice": row["notice"],
+                "verdict": "in_doubt",
+                "code": "lease_over",
+            },
         )
         wait = self.routes.gateways[row["gateway"]].doubt_wait if row["gateway"] in self.routes.gateways else LATER
         outbox.doubt(tx, row, now=micros(now), due=micros(now + wait), record=record)
@@ -73,7 +85,9 @@ class Upkeep:
     def _outcomes(self, tx: Tx, now: datetime) -> int:
         done = 0
         for rule_set, name in tx.execute(
-            select(notices.c.rule_set, notices.c.rule).distinct().where(notices.c.outcome.is_(None), notices.c.deadline <= micros(now))
+            select(notices.c.rule_set, notices.c.rule)
+            .distinct()
+            .where(notices.c.outcome.is_(None), notices.c.deadline <= micros(now))
         ).all():
             rule = self.worlds(rule_set).ruleset.rules[name]
             window = int(rule.receipt_window / timedelta(microseconds=1))
@@ -101,16 +115,38 @@ class Upkeep:
             return
         if not bound and traits.revoke:
             record = self._moved(tx, row, notice, "revoking", "in doubt", now)
-            tx.execute(update(messages).where(messages.c.id == row["id"], messages.c.fence == row["fence"]).values(
-                state=MessageState.REVOKING.value, own=MessageState.REVOKING.value, due=micros(now), record=record))
+            tx.execute(
+                update(messages)
+                .where(messages.c.id == row["id"], messages.c.fence == row["fence"])
+                .values(
+                    state=MessageState.REVOKING.value, own=MessageState.REVOKING.value, due=micros(now), record=record
+                )
+            )
             return
-        worklist.open_task(tx, f"doubt:{row['id']}", "in doubt whether it arrived", now=now, rule=rule.name, notice=notice["id"],
-                           subject=notice["subject"], deadline=from_micros(notice["deadline"]), cause=row["record"])
-        outbox.wait_longer(tx, row["id"], notice["deadline"] + int(rule.receipt_window / timedelta(microseconds=1)) + micros(now))
+        worklist.open_task(
+            tx,
+            f"doubt:{row['id']}",
+            "in doubt whether it arrived",
+            now=now,
+            rule=rule.name,
+            notice=notice["id"],
+            subject=notice["subject"],
+            deadline=from_micros(notice["deadline"]),
+            cause=row["record"],
+        )
+        outbox.wait_longer(
+            tx, row["id"], notice["deadline"] + int(rule.receipt_window / timedelta(microseconds=1)) + micros(now)
+        )
 
     def _moved(self, tx: Tx, row: RowMapping, notice: RowMapping, state: str, why: str, now: datetime) -> str:
         return trail.append(
-            tx, "message", t=now, cause=row["record"], actor=ACTOR, client=row["client"], rule=notice["rule"],
+            tx,
+            "message",
+            t=now,
+            cause=row["record"],
+            actor=ACTOR,
+            client=row["client"],
+            rule=notice["rule"],
             rule_set=notice["rule_set"],
             data={"message": row["id"], "state": state, "notice": row["notice"], "from": row["state"], "reason": why},
         )
@@ -118,7 +154,11 @@ class Upkeep:
     def revocations(self, now: datetime) -> list[tuple[RowMapping, Outgoing]]:
         """What is to be called back now."""
         with self.store.read() as tx:
-            query = select(messages).where(messages.c.state == MessageState.REVOKING.value, messages.c.due <= micros(now)).limit(50)
+            query = (
+                select(messages)
+                .where(messages.c.state == MessageState.REVOKING.value, messages.c.due <= micros(now))
+                .limit(50)
+            )
             return [(row, rendering.unpack(seals.get(tx, row["body"]))) for row in tx.execute(query).mappings().all()]
 
     def revoked(self, row: RowMapping, verdict: Verdict, now: datetime) -> None:
@@ -128,23 +168,39 @@ class Upkeep:
             again = verdict.kind in (VerdictKind.TRANSIENT, VerdictKind.THROTTLED, VerdictKind.AUTH)
             wait = timedelta(seconds=30) if again else timedelta(days=3650)
             record = self._moved(tx, row, notice, "revoking", f"asked: {verdict.kind.value} {verdict.code}", now)
-            tx.execute(update(messages).where(messages.c.id == row["id"], messages.c.own == MessageState.REVOKING.value).values(
-                due=micros(now + wait), record=record))
+            tx.execute(
+                update(messages)
+                .where(messages.c.id == row["id"], messages.c.own == MessageState.REVOKING.value)
+                .values(due=micros(now + wait), record=record)
+            )
 
     def next_instant(self, now: datetime) -> datetime | None:
         """The earliest moment after `now` at which something here or a claim falls due."""
         at = micros(now)
-        waiting = (MessageState.QUEUED.value, MessageState.RETRY.value, MessageState.IN_DOUBT.value, MessageState.REVOKING.value)
+        waiting = (
+            MessageState.QUEUED.value,
+            MessageState.RETRY.value,
+            MessageState.IN_DOUBT.value,
+            MessageState.REVOKING.value,
+        )
         with self.store.read() as tx:
             found = [
-                tx.execute(select(func.min(messages.c.due)).where(messages.c.state.in_(waiting), messages.c.due > at)).scalar(),
-                tx.execute(select(func.min(notices.c.next_timer)).where(notices.c.outcome.is_(None), notices.c.next_timer > at)).scalar(),
-                tx.execute(select(func.min(notices.c.window_end)).where(
-                    notices.c.outcome.is_(None), notices.c.told_at.is_(None), notices.c.window_end > at)).scalar(),
+                tx.execute(
+                    select(func.min(messages.c.due)).where(messages.c.state.in_(waiting), messages.c.due > at)
+                ).scalar(),
+                tx.execute(
+                    select(func.min(notices.c.next_timer)).where(notices.c.outcome.is_(None), notices.c.next_timer > at)
+                ).scalar(),
+                tx.execute(
+                    select(func.min(notices.c.window_end)).where(
+                        notices.c.outcome.is_(None), notices.c.told_at.is_(None), notices.c.window_end > at
+                    )
+                ).scalar(),
             ]
             for rule_set, name, deadline, made in tx.execute(
                 select(notices.c.rule_set, notices.c.rule, func.min(notices.c.deadline), func.min(notices.c.made_at))
-                .where(notices.c.outcome.is_(None)).group_by(notices.c.rule_set, notices.c.rule)
+                .where(notices.c.outcome.is_(None))
+                .group_by(notices.c.rule_set, notices.c.rule)
             ):
                 window = int(self.worlds(rule_set).ruleset.rules[name].receipt_window / timedelta(microseconds=1))
                 found.append(max(deadline, made) + window)

@@ -19,7 +19,7 @@ GONE = "gone"
 def last_told(notices: Sequence[NoticeView]) -> NoticeView | None:
     """The notice whose message told last."""
     told = [n for n in notices if n.told and n.told_at is not None]
-    return max(told, key=lambda n: (n.told_at or datetime.min, n.stage), default=None)
+    return max(told, key=lambda n: (n.told_at or n.made_at, n.stage), default=None)
 
 
 def wanted_terms(seen: Seen, *, correct_gone: bool) -> str | None:
@@ -62,8 +62,17 @@ def correct(
     deadline = max(n.deadline for n in notices)
     plan = StagePlan(f"{CORRECTION}{number}", now, deadline, deadline, True, told.late, told.level)
     return [
-        MakeNotice(plan, Stands.YES, "terms changed", episode, correction_of=told.id, correction=number, held=held,
-                   marks=marks, terms=wanted)
+        MakeNotice(
+            plan,
+            Stands.YES,
+            "terms changed",
+            episode,
+            correction_of=told.id,
+            correction=number,
+            held=held,
+            marks=marks,
+            terms=wanted,
+        )
     ]
 
 

@@ -32,7 +32,12 @@ class _Levels:
     """One reading's word against the episodes and notices of one subject and basis."""
 
     def __init__(
-        self, episodes: Sequence[EpisodeView], notices: Sequence[NoticeView], seen: Seen, order: Sequence[str], now: datetime
+        self,
+        episodes: Sequence[EpisodeView],
+        notices: Sequence[NoticeView],
+        seen: Seen,
+        order: Sequence[str],
+        now: datetime,
     ) -> None:
         self.episodes, self.notices, self.seen, self.order, self.now = episodes, notices, seen, tuple(order), now
         self.open = {e.level: e for e in episodes if e.open}
@@ -74,8 +79,9 @@ class _Levels:
 
     def _end(self, episode: EpisodeView, why: str) -> None:
         self.changes.append(EndEpisode(episode.id, why))
-        self.changes.extend(CloseNotice(n.id, Outcome.CANCELLED, why) for n in self.notices
-                            if n.episode == episode.id and n.waits)
+        self.changes.extend(
+            CloseNotice(n.id, Outcome.CANCELLED, why) for n in self.notices if n.episode == episode.id and n.waits
+        )
         del self.open[episode.level]
 
     def _open(self, level: str) -> None:
@@ -180,6 +186,9 @@ def end_absent(episodes: Sequence[EpisodeView], notices: Sequence[NoticeView]) -
     for episode in episodes:
         if episode.open:
             changes.append(EndEpisode(episode.id, "absent for a business date"))
-            changes.extend(CloseNotice(n.id, Outcome.CANCELLED, "absent for a business date") for n in notices
-                           if n.episode == episode.id and n.waits)
+            changes.extend(
+                CloseNotice(n.id, Outcome.CANCELLED, "absent for a business date")
+                for n in notices
+                if n.episode == episode.id and n.waits
+            )
     return changes

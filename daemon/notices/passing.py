@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, RowMapping, update
 
 from daemon.clock import from_micros, micros
-from daemon.model.notices import RenewNotice
+from daemon.model.notices import CloseNotice, RenewNotice
 from daemon.model.states import OPEN, PROVED_NOT_ARRIVED, MessageState, Outcome, outcome_of
 from daemon.notices.standing import sweep
 from daemon.notices.writer import ACTOR, Book, close, message_row, timers_of
@@ -32,7 +31,7 @@ def book_of(rule: Rule, row: RowMapping, now: datetime, cause: str | None = None
 def window_ended(tx: Connection, rule: Rule, row: RowMapping, now: datetime) -> None:
     """A window is over: cancelled, superseded, expired, or from now on late (standing.sweep)."""
     change = sweep(noticebook.view(row), now)
-    if change is None:
+    if not isinstance(change, RenewNotice | CloseNotice):
         return
     book = book_of(rule, row, now)
     if isinstance(change, RenewNotice):
@@ -43,13 +42,27 @@ def window_ended(tx: Connection, rule: Rule, row: RowMapping, now: datetime) -> 
 
 def _mark_late(tx: Connection, book: Book, row: RowMapping, change: RenewNotice) -> None:
     record = trail.append(
-        tx, "notice", t=book.now, cause=row["record"], actor=ACTOR, client=row["client"], rule=row["rule"],
+        tx,
+        "notice",
+        t=book.now,
+        cause=row["record"],
+        actor=ACTOR,
+        client=row["client"],
+        rule=row["rule"],
         rule_set=row["rule_set"],
         data={"notice": row["id"], "change": "late", "stage": row["stage"], "late": True, "marks": list(change.marks)},
     )
     noticebook.renew_notice(tx, row["id"], {"marks": json.dumps(change.marks), "record": record})
-    worklist.open_task(tx, f"late:{row['id']}", "the deadline passed; it goes out marked late", now=book.now, rule=row["rule"],
-                       notice=row["id"], subject=row["subject"], cause=record)
+    worklist.open_task(
+        tx,
+        f"late:{row['id']}",
+        "the deadline passed; it goes out marked late",
+        now=book.now,
+        rule=row["rule"],
+        notice=row["id"],
+        subject=row["subject"],
+        cause=record,
+    )
 
 
 def timer_due(tx: Connection, rule: Rule, row: RowMapping, now: datetime) -> None:
@@ -70,12 +83,12 @@ def timer_due(tx: Connection, rule: Rule, row: RowMapping, now: datetime) -> Non
 
 def is_served(rule: Rule, rows: Sequence[RowMapping]) -> bool:
     """Whether a receipt on a channel that the rule's `discharge:` names serves the notice."""
-    wants: Mapping[str, str] = rule.discharge or {channel: "delivered" for channel in rule.channels}
+    wants: Mapping[str, str] = rule.discharge or dict.fromkeys(rule.channels, "delivered")
     return any(_serves(wants.get(row["channel"], ""), row) for row in rows)
 
 
 def _serves(want: str, row: RowMapping) -> bool:
-    delivered = row["state"] == MessageState.DELIVERED.value
+    delivered: bool = row["state"] == MessageState.DELIVERED.value
     handed = row["handed_to_sms_at"] is not None and row["state"] not in {s.value for s in PROVED_NOT_ARRIVED}
     if want == "delivered":
         return delivered
@@ -86,8 +99,17 @@ def _serves(want: str, row: RowMapping) -> bool:
 
 def open_call(tx: Connection, rule: Rule, row: RowMapping, now: datetime, reason: str) -> None:
     """A phone task for a notice that no channel serves."""
-    worklist.open_task(tx, f"call:{row['id']}", reason, now=now, rule=rule.name, notice=row["id"], subject=row["subject"],
-                       deadline=from_micros(row["deadline"]), cause=row["record"])
+    worklist.open_task(
+        tx,
+        f"call:{row['id']}",
+        reason,
+        now=now,
+        rule=rule.name,
+        notice=row["id"],
+        subject=row["subject"],
+        deadline=from_micros(row["deadline"]),
+        cause=row["record"],
+    )
 
 
 def next_channel(tx: Connection, rule: Rule, row: RowMapping, now: datetime, *, why: str) -> bool:
@@ -102,26 +124,60 @@ def next_channel(tx: Connection, rule: Rule, row: RowMapping, now: datetime, *, 
         return False
     under_way = [m for m in rows if m["state"] in ("sending", "accepted", "in_doubt")]
     record = trail.append(
-        tx, "message", t=now, cause=row["record"], actor=ACTOR, client=row["client"], rule=rule.name, rule_set=row["rule_set"],
-        data={"message": row["id"], "state": "queued", "notice": row["id"], "channel": channel, "reason": why,
-              "overlap": bool(under_way)},
+        tx,
+        "message",
+        t=now,
+        cause=row["record"],
+        actor=ACTOR,
+        client=row["client"],
+        rule=rule.name,
+        rule_set=row["rule_set"],
+        data={
+            "message": row["id"],
+            "state": "queued",
+            "notice": row["id"],
+            "channel": channel,
+            "reason": why,
+            "overlap": bool(under_way),
+        },
     )
     noticebook.cancel_messages(tx, row["id"], MessageState.CANCELLED.value, f"{channel} takes over", record)
     keys = subjects.keys_of(tx, row["client"])
-    outbox.add(tx, [
-        message_row(rule, keys.commitment_key, row["id"], row["client"], role, channel, now,
-                    from_micros(row["deadline"]), row["feed"], record)
-        for role in rule.contacts
-    ])
+    outbox.add(
+        tx,
+        [
+            message_row(
+                rule,
+                keys.commitment_key,
+                row["id"],
+                row["client"],
+                role,
+                channel,
+                now,
+                from_micros(row["deadline"]),
+                row["feed"],
+                record,
+            )
+            for role in rule.contacts
+        ],
+    )
     for message in under_way:
         if message["state"] in ("accepted", "in_doubt"):
-            tx.execute(update(messages).where(messages.c.id == message["id"], messages.c.fence == message["fence"]).values(
-                state=MessageState.REVOKING.value, own=MessageState.REVOKING.value, record=record, due=micros(now),
-                fence=messages.c.fence + 1))
+            tx.execute(
+                update(messages)
+                .where(messages.c.id == message["id"], messages.c.fence == message["fence"])
+                .values(
+                    state=MessageState.REVOKING.value,
+                    own=MessageState.REVOKING.value,
+                    record=record,
+                    due=micros(now),
+                    fence=messages.c.fence + 1,
+                )
+            )
     return True
 
 
-def after_message(tx: Connection, rule: Rule, notice: RowMapping, message: Mapping[str, Any], now: datetime) -> None:
+def after_message(tx: Connection, rule: Rule, notice: RowMapping, message: RowMapping, now: datetime) -> None:
     """A message came to rest: if nothing more may arrive by it, the next channel opens; if the SMS network has it, ours is
     needless."""
     state = MessageState(message["state"])
@@ -146,10 +202,24 @@ def finish(tx: Connection, rule: Rule, row: RowMapping, now: datetime) -> Outcom
     served = is_served(rule, rows)
     word = "yes" if served else "unknown" if found in (Outcome.IN_DOUBT, Outcome.ACCEPTED_UNCONFIRMED) else "no"
     record = trail.append(
-        tx, "outcome", t=now, cause=row["record"], actor=ACTOR, client=row["client"], rule=rule.name, rule_set=row["rule_set"],
-        data={"notice": row["id"], "outcome": found.value, "served_as_agreed": word, "reason": "deadline and receipt window over"},
+        tx,
+        "outcome",
+        t=now,
+        cause=row["record"],
+        actor=ACTOR,
+        client=row["client"],
+        rule=rule.name,
+        rule_set=row["rule_set"],
+        data={
+            "notice": row["id"],
+            "outcome": found.value,
+            "served_as_agreed": word,
+            "reason": "deadline and receipt window over",
+        },
     )
-    if noticebook.close_notice(tx, row["id"], found.value, "deadline and receipt window over", micros(now), record, word):
+    if noticebook.close_notice(
+        tx, row["id"], found.value, "deadline and receipt window over", micros(now), record, word
+    ):
         state = MessageState.EXPIRED.value
         noticebook.cancel_messages(tx, row["id"], state, "deadline and receipt window over", record)
         if not served:

@@ -60,8 +60,15 @@ def word_of(line: Line, rule: str, has_levels: bool) -> Word:
     """The word of a line under one rule."""
     decision = line.decisions[rule]
     gone = decision.bucket is Bucket.NO_MATCH
-    return Word(unit_key(has_levels, line, decision), line.client, line, HOW[decision.bucket], decision.reason,
-                line.fact.business_date, gone)
+    return Word(
+        unit_key(has_levels, line, decision),
+        line.client,
+        line,
+        HOW[decision.bucket],
+        decision.reason,
+        line.fact.business_date,
+        gone,
+    )
 
 
 def planner(decider: Decider, values: Mapping[str, Value], env: Callable[[date], Env]) -> Planner:
@@ -116,7 +123,12 @@ class Renewal:
             if not mine and seen.how != SeenAs.MATCH:
                 continue
             changes = levels.renew_levels(
-                mine, views, seen, order, self.book.now, correct_gone=self.rule.correct_gone,
+                mine,
+                views,
+                seen,
+                order,
+                self.book.now,
+                correct_gone=self.rule.correct_gone,
                 correct_held=self.rule.correct_held,
             )
             unit = self._unit(tx, word, "")
@@ -143,8 +155,15 @@ class Renewal:
         if decision.terms:
             terms = terms_digest(subjects.keys_of(tx, word.client).commitment_key, decision.terms)
         return Seen(
-            word.how, word.why, self.started, word.business_date,
-            planner(self.decider, word.line.fact.values, self.env), terms, decision.marks, decision.level, decision.cured,
+            word.how,
+            word.why,
+            self.started,
+            word.business_date,
+            planner(self.decider, word.line.fact.values, self.env),
+            terms,
+            decision.marks,
+            decision.level,
+            decision.cured,
             word.gone,
         )
 
@@ -153,16 +172,24 @@ class Renewal:
         if line is None:
             keep = (lambda: old_inputs) if old_inputs else None
             return Unit(word.key[0], word.client, {}, word.business_date, self.started, keep, text=word.key[1])
-        decision, sealed = line.decisions[self.rule.name], []
+        decision = line.decisions[self.rule.name]
+        sealed: list[str] = []
 
         def inputs() -> str:
             if not sealed:
-                raw = pack(line.fact, line.members, line.gates[self.rule.name], decision, rule_set=self.book.rule_set,
-                           rule=self.rule.name, started=self.started)
+                raw = pack(
+                    line.fact,
+                    line.members,
+                    line.gates[self.rule.name],
+                    decision,
+                    rule_set=self.book.rule_set,
+                    rule=self.rule.name,
+                    started=self.started,
+                )
                 sealed.append(seals.put(tx, line.client, "inputs", raw, self.book.now))
             return sealed[0]
 
-        occurrence = {n: v for n, v in decision.occurrence.items()}
+        occurrence = dict(decision.occurrence)
         return Unit(line.subject, line.client, occurrence, line.fact.business_date, self.started, inputs, text="")
 
 

@@ -82,8 +82,15 @@ def sweep(notice: NoticeView, now: datetime) -> Change | None:
     if LATE in notice.marks:
         return None
     return RenewNotice(
-        notice.id, notice.stands, notice.why, notice.terms, notice.not_before, notice.window_end, notice.deadline,
-        (*notice.marks, LATE), take_inputs=False,
+        notice.id,
+        notice.stands,
+        notice.why,
+        notice.terms,
+        notice.not_before,
+        notice.window_end,
+        notice.deadline,
+        (*notice.marks, LATE),
+        take_inputs=False,
     )
 
 

@@ -111,22 +111,52 @@ def write(tx: Connection, book: Book, unit: Unit, changes: Sequence[Change]) -> 
 def _open_episode(tx: Connection, book: Book, unit: Unit, change: OpenEpisode) -> int:
     word = f"{book.rule.name}/{unit.subject}/{book.basis}/{change.level}/{change.opened_on}/{change.number}"
     record = trail.append(
-        tx, "episode", t=book.now, cause=book.cause, actor=ACTOR, client=unit.client, rule=book.rule.name,
+        tx,
+        "episode",
+        t=book.now,
+        cause=book.cause,
+        actor=ACTOR,
+        client=unit.client,
+        rule=book.rule.name,
         rule_set=book.rule_set,
-        data={"episode": word, "change": "opened", "subject": unit.subject, "basis": book.basis, "level": change.level,
-              "opened": change.opened_on.isoformat(), "n": change.number},
+        data={
+            "episode": word,
+            "change": "opened",
+            "subject": unit.subject,
+            "basis": book.basis,
+            "level": change.level,
+            "opened": change.opened_on.isoformat(),
+            "n": change.number,
+        },
     )
-    return noticebook.add_episode(tx, {
-        "rule": book.rule.name, "subject": unit.subject, "basis": book.basis, "level": change.level,
-        "opened_on": change.opened_on.isoformat(), "number": change.number, "feed": book.feed,
-        "seen_on": unit.business_date.isoformat(), "opened_at": micros(book.now), "record": record,
-    })
+    return noticebook.add_episode(
+        tx,
+        {
+            "rule": book.rule.name,
+            "subject": unit.subject,
+            "basis": book.basis,
+            "level": change.level,
+            "opened_on": change.opened_on.isoformat(),
+            "number": change.number,
+            "feed": book.feed,
+            "seen_on": unit.business_date.isoformat(),
+            "opened_at": micros(book.now),
+            "record": record,
+        },
+    )
 
 
 def _end_episode(tx: Connection, book: Book, unit: Unit, change: EndEpisode) -> None:
     record = trail.append(
-        tx, "episode", t=book.now, cause=book.cause, actor=ACTOR, client=unit.client, rule=book.rule.name,
-        rule_set=book.rule_set, data={"episode": str(change.id), "change": "ended", "reason": change.why},
+        tx,
+        "episode",
+        t=book.now,
+        cause=book.cause,
+        actor=ACTOR,
+        client=unit.client,
+        rule=book.rule.name,
+        rule_set=book.rule_set,
+        data={"episode": str(change.id), "change": "ended", "reason": change.why},
     )
     noticebook.end_episode(tx, change.id, change.why, micros(book.now), record)
 
@@ -149,43 +179,109 @@ def _make(
         raise ValueError("a notice is made from a fact, never from its absence")
     plan = change.plan
     marks = with_late(plan, change.marks, book.now)
-    data = {"notice": key, "change": "made", "subject": unit.subject, "stage": plan.stage, "run": book.run, "feed": book.feed,
-            "stands": change.stands.value, "reason": change.why, "terms": change.terms if len(change.terms) == 64 else "0" * 64,
-            "business_date": unit.business_date.isoformat(), "marks": list(marks)}
+    data = {
+        "notice": key,
+        "change": "made",
+        "subject": unit.subject,
+        "stage": plan.stage,
+        "run": book.run,
+        "feed": book.feed,
+        "stands": change.stands.value,
+        "reason": change.why,
+        "terms": change.terms if len(change.terms) == 64 else "0" * 64,
+        "business_date": unit.business_date.isoformat(),
+        "marks": list(marks),
+    }
     record = trail.append(
-        tx, "notice", t=book.now, cause=book.cause, actor=ACTOR, client=unit.client, rule=book.rule.name,
-        rule_set=book.rule_set, card=book.rule.card, data=data, commit={"occurrence": text},
+        tx,
+        "notice",
+        t=book.now,
+        cause=book.cause,
+        actor=ACTOR,
+        client=unit.client,
+        rule=book.rule.name,
+        rule_set=book.rule_set,
+        card=book.rule.card,
+        data=data,
+        commit={"occurrence": text},
     )
     timers = timers_of(book.rule, plan.stage)
-    tx.execute(notices.insert().values(
-        id=key, rule=book.rule.name, subject=unit.subject, client=unit.client, occurrence=text, stage=plan.stage,
-        episode=episode, correction_of=change.correction_of or None, correction=change.correction, rule_set=book.rule_set,
-        run=book.run, feed=book.feed, business_date=unit.business_date.isoformat(), category=book.rule.category,
-        priority=book.rule.priority, made_at=micros(book.now), not_before=micros(plan.at),
-        window_end=micros(plan.window_end), deadline=micros(plan.deadline), late=plan.late,
-        marks=json.dumps(marks), stands=change.stands.value, stands_why=change.why, known_at=micros(unit.known_at),
-        terms=change.terms, inputs=unit.inputs(), held=change.held, record=record,
-        next_timer=micros(max(plan.at, book.now) + timers[0].after) if timers else None,
-    ))
+    tx.execute(
+        notices.insert().values(
+            id=key,
+            rule=book.rule.name,
+            subject=unit.subject,
+            client=unit.client,
+            occurrence=text,
+            stage=plan.stage,
+            episode=episode,
+            correction_of=change.correction_of or None,
+            correction=change.correction,
+            rule_set=book.rule_set,
+            run=book.run,
+            feed=book.feed,
+            business_date=unit.business_date.isoformat(),
+            category=book.rule.category,
+            priority=book.rule.priority,
+            made_at=micros(book.now),
+            not_before=micros(plan.at),
+            window_end=micros(plan.window_end),
+            deadline=micros(plan.deadline),
+            late=plan.late,
+            marks=json.dumps(marks),
+            stands=change.stands.value,
+            stands_why=change.why,
+            known_at=micros(unit.known_at),
+            terms=change.terms,
+            inputs=unit.inputs(),
+            held=change.held,
+            record=record,
+            next_timer=micros(max(plan.at, book.now) + timers[0].after) if timers else None,
+        )
+    )
     unit.made.append(key)
-    outbox.add(tx, first_messages(book.rule, keys.commitment_key, key, unit.client, plan.at, plan.deadline, book.feed, record))
+    outbox.add(
+        tx, first_messages(book.rule, keys.commitment_key, key, unit.client, plan.at, plan.deadline, book.feed, record)
+    )
     if change.stands is Stands.UNKNOWN:
-        worklist.open_task(tx, f"unknown:{key}", f"not known whether to tell: {change.why}", now=book.now,
-                           rule=book.rule.name, notice=key, subject=unit.subject, deadline=plan.deadline, cause=record)
+        worklist.open_task(
+            tx,
+            f"unknown:{key}",
+            f"not known whether to tell: {change.why}",
+            now=book.now,
+            rule=book.rule.name,
+            notice=key,
+            subject=unit.subject,
+            deadline=plan.deadline,
+            cause=record,
+        )
 
 
 def _episode_id(tx: Connection, book: Book, unit: Unit, key: tuple[str, date, int]) -> int:
     level, opened_on, number = key
-    return int(tx.execute(
-        select(episodes.c.id).where(
-            episodes.c.rule == book.rule.name, episodes.c.subject == unit.subject, episodes.c.basis == book.basis,
-            episodes.c.level == level, episodes.c.opened_on == opened_on.isoformat(), episodes.c.number == number,
-        )
-    ).scalar_one())
+    return int(
+        tx.execute(
+            select(episodes.c.id).where(
+                episodes.c.rule == book.rule.name,
+                episodes.c.subject == unit.subject,
+                episodes.c.basis == book.basis,
+                episodes.c.level == level,
+                episodes.c.opened_on == opened_on.isoformat(),
+                episodes.c.number == number,
+            )
+        ).scalar_one()
+    )
 
 
 def first_messages(
-    rule: Rule, commitment_key: bytes, notice: str, client: int, at: datetime, deadline: datetime, feed: str, record: str
+    rule: Rule,
+    commitment_key: bytes,
+    notice: str,
+    client: int,
+    at: datetime,
+    deadline: datetime,
+    feed: str,
+    record: str,
 ) -> list[dict[str, Any]]:
     """One message per contact role on the first channel, or on all channels where the rule says `together`."""
     channels = rule.channels if rule.together else rule.channels[:1]
@@ -197,23 +293,46 @@ def first_messages(
 
 
 def message_row(
-    rule: Rule, commitment_key: bytes, notice: str, client: int, role: str, channel: str, due: datetime,
-    deadline: datetime, feed: str, record: str, generation: int = 1,
+    rule: Rule,
+    commitment_key: bytes,
+    notice: str,
+    client: int,
+    role: str,
+    channel: str,
+    due: datetime,
+    deadline: datetime,
+    feed: str,
+    record: str,
+    generation: int = 1,
 ) -> dict[str, Any]:
     """A new message, queued."""
     return {
-        "id": message_id(commitment_key, notice, role, channel, generation), "notice": notice, "client": client,
-        "role": role, "channel": channel, "generation": generation, "state": MessageState.QUEUED.value,
-        "own": MessageState.QUEUED.value, "due": micros(due), "priority": rule.priority, "deadline": micros(deadline),
-        "feed": feed, "record": record,
+        "id": message_id(commitment_key, notice, role, channel, generation),
+        "notice": notice,
+        "client": client,
+        "role": role,
+        "channel": channel,
+        "generation": generation,
+        "state": MessageState.QUEUED.value,
+        "own": MessageState.QUEUED.value,
+        "due": micros(due),
+        "priority": rule.priority,
+        "deadline": micros(deadline),
+        "feed": feed,
+        "record": record,
     }
 
 
 def _renew(tx: Connection, book: Book, unit: Unit, change: RenewNotice) -> None:
     row = tx.execute(select(notices).where(notices.c.id == change.id)).mappings().one()
     values: dict[str, Any] = {
-        "stands": change.stands.value, "stands_why": change.why, "terms": change.terms, "marks": json.dumps(change.marks),
-        "not_before": micros(change.not_before), "window_end": micros(change.window_end), "deadline": micros(change.deadline),
+        "stands": change.stands.value,
+        "stands_why": change.why,
+        "terms": change.terms,
+        "marks": json.dumps(change.marks),
+        "not_before": micros(change.not_before),
+        "window_end": micros(change.window_end),
+        "deadline": micros(change.deadline),
         "known_at": max(micros(unit.known_at), row["known_at"]),
     }
     if change.take_inputs and unit.inputs is not None:
@@ -222,28 +341,64 @@ def _renew(tx: Connection, book: Book, unit: Unit, change: RenewNotice) -> None:
     told = {"stands", "terms", "marks", "not_before", "window_end", "deadline"}
     if any(row[name] != values[name] for name in told):
         values["record"] = trail.append(
-            tx, "notice", t=book.now, cause=book.cause, actor=ACTOR, client=unit.client, rule=book.rule.name,
-            rule_set=row["rule_set"], card=book.rule.card,
-            data={"notice": change.id, "change": "renewed", "stage": row["stage"], "stands": change.stands.value,
-                  "reason": change.why, "run": book.run, "marks": list(change.marks)},
+            tx,
+            "notice",
+            t=book.now,
+            cause=book.cause,
+            actor=ACTOR,
+            client=unit.client,
+            rule=book.rule.name,
+            rule_set=row["rule_set"],
+            card=book.rule.card,
+            data={
+                "notice": change.id,
+                "change": "renewed",
+                "stage": row["stage"],
+                "stands": change.stands.value,
+                "reason": change.why,
+                "run": book.run,
+                "marks": list(change.marks),
+            },
         )
     noticebook.renew_notice(tx, change.id, values)
     noticebook.move_messages(tx, change.id, due=values["not_before"], deadline=values["deadline"])
     if change.stands is Stands.UNKNOWN and row["stands"] != Stands.UNKNOWN.value:
-        worklist.open_task(tx, f"unknown:{change.id}", f"not known whether to tell: {change.why}",
-                           now=book.now, rule=book.rule.name, notice=change.id, subject=unit.subject,
-                           deadline=change.deadline, cause=values.get("record", row["record"]))
+        worklist.open_task(
+            tx,
+            f"unknown:{change.id}",
+            f"not known whether to tell: {change.why}",
+            now=book.now,
+            rule=book.rule.name,
+            notice=change.id,
+            subject=unit.subject,
+            deadline=change.deadline,
+            cause=values.get("record", row["record"]),
+        )
 
 
 def close(tx: Connection, book: Book, client: int, change: CloseNotice) -> None:
     """Give a notice that has not left its outcome and cancel its messages."""
     state = MessageState.EXPIRED if change.outcome is Outcome.EXPIRED else MessageState.CANCELLED
     record = trail.append(
-        tx, "outcome", t=book.now, cause=book.cause, actor=ACTOR, client=client, rule=book.rule.name, rule_set=book.rule_set,
+        tx,
+        "outcome",
+        t=book.now,
+        cause=book.cause,
+        actor=ACTOR,
+        client=client,
+        rule=book.rule.name,
+        rule_set=book.rule_set,
         data={"notice": change.id, "outcome": change.outcome.value, "served_as_agreed": "no", "reason": change.why},
     )
     if noticebook.close_notice(tx, change.id, change.outcome.value, change.why, micros(book.now), record, "no"):
         noticebook.cancel_messages(tx, change.id, state.value, change.why, record)
         if change.outcome is Outcome.EXPIRED:
-            worklist.open_task(tx, f"expired:{change.id}", f"expired without leaving: {change.why}",
-                               now=book.now, rule=book.rule.name, notice=change.id, cause=record)
+            worklist.open_task(
+                tx,
+                f"expired:{change.id}",
+                f"expired without leaving: {change.why}",
+                now=book.now,
+                rule=book.rule.name,
+                notice=change.id,
+                cause=record,
+            )

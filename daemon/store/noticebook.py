@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, func, or_, select, update
 
 from daemon.clock import from_micros
 from daemon.model.notices import CORRECTION, EpisodeView, NoticeView
 from daemon.model.states import Outcome, Stands
-from daemon.store.tables import episodes, feeds, messages, notices
+from daemon.store.tables import episodes, feeds, messages, notices, polls
 
 
 def view(row: RowMapping) -> NoticeView:
@@ -59,23 +59,27 @@ def episode_view(row: RowMapping) -> EpisodeView:
     )
 
 
-def of_occurrences(tx: Connection, rule: str, keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], list[RowMapping]]:
+def of_occurrences(
+    tx: Connection, rule: str, keys: Iterable[tuple[int, str]]
+) -> dict[tuple[int, str], list[RowMapping]]:
     """Every notice of these (subject, occurrence) pairs of a rule."""
     wanted = set(keys)
     found: dict[tuple[int, str], list[RowMapping]] = defaultdict(list)
     if not wanted:
         return found
     subjects = {s for s, _ in wanted}
-    rows = tx.execute(select(notices).where(notices.c.rule == rule, notices.c.subject.in_(subjects)).order_by(notices.c.made_at))
+    rows = tx.execute(
+        select(notices).where(notices.c.rule == rule, notices.c.subject.in_(subjects)).order_by(notices.c.made_at)
+    )
     for row in rows.mappings():
         if (row["subject"], row["occurrence"]) in wanted:
             found[row["subject"], row["occurrence"]].append(row)
     return found
 
 
-def of_episodes(tx: Connection, rule: str, basis: str, subjects: Iterable[int], day: date) -> tuple[
-    dict[int, list[RowMapping]], dict[int, list[RowMapping]]
-]:
+def of_episodes(
+    tx: Connection, rule: str, basis: str, subjects: Iterable[int], day: date
+) -> tuple[dict[int, list[RowMapping]], dict[int, list[RowMapping]]]:
     """By subject: the episodes that are open or were opened on `day`, and the notices of those episodes."""
     wanted = list(subjects)
     eps: dict[int, list[RowMapping]] = defaultdict(list)
@@ -83,7 +87,9 @@ def of_episodes(tx: Connection, rule: str, basis: str, subjects: Iterable[int], 
     if not wanted:
         return eps, mine
     query = select(episodes).where(
-        episodes.c.rule == rule, episodes.c.basis == basis, episodes.c.subject.in_(wanted),
+        episodes.c.rule == rule,
+        episodes.c.basis == basis,
+        episodes.c.subject.in_(wanted),
         or_(episodes.c.ended_at.is_(None), episodes.c.opened_on == day.isoformat()),
     )
     ids = []
@@ -99,9 +105,9 @@ def of_episodes(tx: Connection, rule: str, basis: str, subjects: Iterable[int], 
 def waiting(tx: Connection, rule: str, feed: str) -> list[tuple[int, str]]:
     """(subject, occurrence) of every notice of a rule and feed that has no outcome."""
     rows = tx.execute(
-        select(notices.c.subject, notices.c.occurrence).distinct().where(
-            notices.c.outcome.is_(None), notices.c.rule == rule, notices.c.feed == feed
-        )
+        select(notices.c.subject, notices.c.occurrence)
+        .distinct()
+        .where(notices.c.outcome.is_(None), notices.c.rule == rule, notices.c.feed == feed)
     )
     return [(s, o) for s, o in rows]
 
@@ -109,7 +115,9 @@ def waiting(tx: Connection, rule: str, feed: str) -> list[tuple[int, str]]:
 def told(tx: Connection, rule: str, feed: str, since: int) -> list[tuple[int, str]]:
     """(subject, occurrence) of the notices told whose deadline is not before `since`: what a correction may concern."""
     rows = tx.execute(
-        select(notices.c.subject, notices.c.occurrence).distinct().where(
+        select(notices.c.subject, notices.c.occurrence)
+        .distinct()
+        .where(
             notices.c.rule == rule, notices.c.feed == feed, notices.c.told_at.is_not(None), notices.c.deadline >= since
         )
     )
@@ -119,7 +127,9 @@ def told(tx: Connection, rule: str, feed: str, since: int) -> list[tuple[int, st
 def open_episodes(tx: Connection, rule: str, feed: str) -> dict[int, list[RowMapping]]:
     """The open episodes of a rule and feed, by subject."""
     found: dict[int, list[RowMapping]] = defaultdict(list)
-    rows = tx.execute(select(episodes).where(episodes.c.rule == rule, episodes.c.feed == feed, episodes.c.ended_at.is_(None)))
+    rows = tx.execute(
+        select(episodes).where(episodes.c.rule == rule, episodes.c.feed == feed, episodes.c.ended_at.is_(None))
+    )
     for row in rows.mappings():
         found[row["subject"]].append(row)
     return found
@@ -129,10 +139,15 @@ def seen_on(tx: Connection, rule: str, basis: str, subjects: Sequence[int], day:
     """The subjects were present in a complete poll of `day`: their open episodes are not absent on it."""
     for start in range(0, len(subjects), 500):
         tx.execute(
-            update(episodes).where(
-                episodes.c.rule == rule, episodes.c.basis == basis, episodes.c.ended_at.is_(None),
-                episodes.c.subject.in_(subjects[start : start + 500]), episodes.c.seen_on < day.isoformat(),
-            ).values(seen_on=day.isoformat())
+            update(episodes)
+            .where(
+                episodes.c.rule == rule,
+                episodes.c.basis == basis,
+                episodes.c.ended_at.is_(None),
+                episodes.c.subject.in_(subjects[start : start + 500]),
+                episodes.c.seen_on < day.isoformat(),
+            )
+            .values(seen_on=day.isoformat())
         )
 
 
@@ -147,25 +162,26 @@ def add_episode(tx: Connection, values: Mapping[str, Any]) -> int:
 def end_episode(tx: Connection, episode: int, why: str, at: int, record: str) -> None:
     """End an open episode."""
     tx.execute(
-        update(episodes).where(episodes.c.id == episode, episodes.c.ended_at.is_(None)).values(
-            ended_at=at, ended_why=why, record=record
-        )
+        update(episodes)
+        .where(episodes.c.id == episode, episodes.c.ended_at.is_(None))
+        .values(ended_at=at, ended_why=why, record=record)
     )
 
 
 def renew_notice(tx: Connection, notice: str, values: Mapping[str, Any]) -> None:
     """Change an open notice and raise its revision, so that a claim that asked before starts again."""
     tx.execute(
-        update(notices).where(notices.c.id == notice, notices.c.outcome.is_(None)).values(
-            revision=notices.c.revision + 1, **values
-        )
+        update(notices)
+        .where(notices.c.id == notice, notices.c.outcome.is_(None))
+        .values(revision=notices.c.revision + 1, **values)
     )
 
 
 def move_messages(tx: Connection, notice: str, *, due: int, deadline: int) -> None:
     """Move what has not left of a notice to a new instant and deadline."""
     tx.execute(
-        update(messages).where(messages.c.notice == notice, messages.c.state.in_(("queued", "retry")), messages.c.tries == 0)
+        update(messages)
+        .where(messages.c.notice == notice, messages.c.state.in_(("queued", "retry")), messages.c.tries == 0)
         .values(due=due, deadline=deadline)
     )
 
@@ -173,18 +189,28 @@ def move_messages(tx: Connection, notice: str, *, due: int, deadline: int) -> No
 def cancel_messages(tx: Connection, notice: str, state: str, why: str, record: str) -> None:
     """Cancel or expire what of a notice has not left and has never been in doubt."""
     tx.execute(
-        update(messages).where(
-            messages.c.notice == notice, messages.c.state.in_(("queued", "claimed", "retry")),
+        update(messages)
+        .where(
+            messages.c.notice == notice,
+            messages.c.state.in_(("queued", "claimed", "retry")),
             messages.c.ever_in_doubt.is_(False),
-        ).values(state=state, own=state, why=why, record=record, fence=messages.c.fence + 1)
+        )
+        .values(state=state, own=state, why=why, record=record, fence=messages.c.fence + 1)
     )
 
 
 def close_notice(tx: Connection, notice: str, outcome: str, why: str, at: int, record: str, served: str) -> bool:
     """Give a notice its outcome, once. Returns whether this call did."""
     done = tx.execute(
-        update(notices).where(notices.c.id == notice, notices.c.outcome.is_(None)).values(
-            outcome=outcome, outcome_why=why, outcome_at=at, record=record, served=served, next_timer=None,
+        update(notices)
+        .where(notices.c.id == notice, notices.c.outcome.is_(None))
+        .values(
+            outcome=outcome,
+            outcome_why=why,
+            outcome_at=at,
+            record=record,
+            served=served,
+            next_timer=None,
             revision=notices.c.revision + 1,
         )
     )
@@ -193,25 +219,45 @@ def close_notice(tx: Connection, notice: str, outcome: str, why: str, at: int, r
 
 def due_windows(tx: Connection, now: int, limit: int = 500) -> list[RowMapping]:
     """Open, untold notices whose window has ended."""
-    query = select(notices).where(
-        notices.c.outcome.is_(None), notices.c.told_at.is_(None), notices.c.window_end <= now,
-        ~and_(notices.c.late == "send_marked", notices.c.marks.contains('"late"')),
-    ).limit(limit)
+    query = (
+        select(notices)
+        .where(
+            notices.c.outcome.is_(None),
+            notices.c.told_at.is_(None),
+            notices.c.window_end <= now,
+            ~and_(notices.c.late == "send_marked", notices.c.marks.contains('"late"')),
+        )
+        .limit(limit)
+    )
     return list(tx.execute(query).mappings())
 
 
 def due_timers(tx: Connection, now: int, limit: int = 500) -> list[RowMapping]:
     """Open notices whose next forward timer is due."""
-    query = select(notices).where(notices.c.outcome.is_(None), notices.c.next_timer <= now).order_by(notices.c.next_timer)
+    query = (
+        select(notices).where(notices.c.outcome.is_(None), notices.c.next_timer <= now).order_by(notices.c.next_timer)
+    )
     return list(tx.execute(query.limit(limit)).mappings())
 
 
 def due_outcomes(tx: Connection, rule: str, now: int, window: int, limit: int = 500) -> list[RowMapping]:
     """Told notices, or late ones, whose deadline plus receipt window is over."""
     query = select(notices).where(
-        notices.c.rule == rule, notices.c.outcome.is_(None), notices.c.deadline + window <= now, notices.c.made_at + window <= now
+        notices.c.rule == rule,
+        notices.c.outcome.is_(None),
+        notices.c.deadline + window <= now,
+        notices.c.made_at + window <= now,
     )
     return list(tx.execute(query.limit(limit)).mappings())
+
+
+def ran_before(tx: Connection, feed: str, day: date) -> date | None:
+    """The newest business date before `day` of which a poll of the feed ran."""
+    query = select(func.max(polls.c.business_date)).where(
+        polls.c.feed == feed, polls.c.state == "ran", polls.c.business_date < day.isoformat()
+    )
+    found = tx.execute(query).scalar()
+    return None if found is None else date.fromisoformat(found)
 
 
 def updating(tx: Connection, feed: str) -> bool:
@@ -224,8 +270,12 @@ def occurrences_today(tx: Connection, rule: str, subjects: Sequence[int], day: s
     found: dict[int, set[str]] = defaultdict(set)
     for start in range(0, len(subjects), 500):
         rows = tx.execute(
-            select(notices.c.subject, notices.c.occurrence).distinct().where(
-                notices.c.rule == rule, notices.c.business_date == day, notices.c.subject.in_(subjects[start : start + 500])
+            select(notices.c.subject, notices.c.occurrence)
+            .distinct()
+            .where(
+                notices.c.rule == rule,
+                notices.c.business_date == day,
+                notices.c.subject.in_(subjects[start : start + 500]),
             )
         )
         for subject, occurrence in rows:

@@ -1,0 +1,230 @@
+"""The parent: takes configured parts, wires the roles of one service, starts, passes, reloads, drains, stops.
+
+One pass does all that is due at `now`: ledger rows opened, polls handed to children, a delivery pass, pages told, the log
+published. `run` lets passes follow each other in real time; the demo's driver calls `pass_` and steps the clock between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from loguru import logger
+
+from daemon import alarms, sdnotify
+from daemon.app_parts import worlds_of
+from daemon.channels.channel import Received
+from daemon.children import ChildConfig
+from daemon.clock import Clock
+from daemon.deliver import Deliverer
+from daemon.deliver.routes import Routes
+from daemon.errors import ConfigError
+from daemon.intake import Intake
+from daemon.polls import Polls
+from daemon.publish import HeadStore, Publisher
+from daemon.rules.load import Loaded
+from daemon.rules.schema import RuleSet
+from daemon.schedule import Timetable, Waker
+from daemon.server import Running, serve
+from daemon.sources.reading import Source
+from daemon.store import rulesets, trail
+from daemon.store.db import Store
+from daemon.web import callbacks
+
+PUBLISH_EVERY = 60.0
+PUBLISH_AT = 256
+IDLE = 1.0
+"""Seconds of real time between passes when nothing wakes the parent; timers and receipts are looked at this often."""
+
+
+@dataclass
+class Parts:
+    """What the composition needs. `load_rules` reads the rule folder anew; `covers` limits what is polled (the demo)."""
+
+    store: Store
+    clock: Clock
+    sources: Mapping[str, Source]
+    routes: Routes
+    children: ChildConfig
+    load_rules: Callable[[], Loaded]
+    log_dir: Path
+    heads: Path
+    origin: str
+    host: str = "127.0.0.1"
+    port: int = 0
+    poll_children: int = 2
+    covers: Callable[[str, date], bool] = lambda feed, day: True
+    files_of: Callable[[], Mapping[str, bytes]] = dict
+    unsigned: bool = True
+    since: datetime | None = None
+    closers: Sequence[Callable[[], object]] = field(default_factory=tuple)
+
+
+class App:
+    """One running service on one store."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts, self.store, self.clock = parts, parts.store, parts.clock
+        self.worlds = worlds_of(self.store, parts.sources)
+        self.deliverer = Deliverer(self.store, parts.routes, self.worlds, self.clock)
+        self.intake = Intake(self.store, self.worlds)
+        self.alarms = alarms.Alarms(self.store)
+        self.wake = asyncio.Event()
+        self.stopping = False
+        self.reloading = False
+        self._published = -PUBLISH_EVERY
+        self.web: Running | None = None
+        self.polls: Polls
+        self.waker: Waker | None = None
+        self.publisher: Publisher
+
+    async def start(self) -> None:
+        """Lock, rule set, log, callbacks, children; then nothing of earlier boots is leased. Raises ConfigError before any work."""
+        self._lock = self.store.lock()
+        now = self.clock.now()
+        self.activate(now)
+        keys = self.store.keyring
+        self.publisher = Publisher(
+            self.parts.log_dir, HeadStore(self.parts.heads), keys, self.parts.origin, trail.TrailStore(self.store)
+        )
+        gateways = {name: gateway.channel for name, gateway in self.parts.routes.gateways.items()}
+        routes = callbacks.routes(gateways, self._received, self.clock.now, self._note)
+        self.web = await serve(routes, self.parts.host, self.parts.port)
+        self.polls = Polls(self.store, self.parts.children, self.parts.poll_children, self.timetable())
+        self.polls.start(self.parts.since or now, now)
+        with self.store.write() as tx:
+            trail.append(
+                tx,
+                "start",
+                t=now,
+                actor="sys:duenotice",
+                data={"version": _version(), "boot": self.store.boot, "role": "all"},
+            )
+        sdnotify.notify("READY=1")
+
+    def activate(self, now: datetime) -> RuleSet:
+        """Take the rule folder if it is good, else the last active set, loudly, else ConfigError."""
+        loaded = self.parts.load_rules()
+        if loaded.ruleset is None:
+            for finding in loaded.findings:
+                logger.error("the rule folder has a mistake", action="rules", finding=str(finding))
+            with self.store.read() as tx:
+                last = rulesets.active(tx)
+            if last is None:
+                raise ConfigError("the rule folder is unusable and no rule set was ever active", loaded.findings)
+            alarms.call(f"the rule folder is unusable; rule set {last.digest[:12]} stays active", key="rules")
+            self.ruleset = self.worlds(last.digest).ruleset
+            return self.ruleset
+        with self.store.write() as tx:
+            rulesets.keep(tx, loaded.ruleset.digest, loaded.ruleset.files, signed=False, now=now)
+            reason = "development mode: unsigned sets are allowed"
+            if rulesets.activate(tx, loaded.ruleset.digest, actor="sys:duenotice", now=now, reason=reason):
+                logger.warning(
+                    "an unsigned rule set is active: development mode", action="rules", digest=loaded.ruleset.digest
+                )
+        self.ruleset = self.worlds(loaded.ruleset.digest).ruleset
+        return self.ruleset
+
+    def timetable(self) -> Timetable:
+        """The due times of the active rule set."""
+        return Timetable(self.ruleset, self.parts.covers)
+
+    def reload(self) -> None:
+        """Ask for a reload between two passes (SIGHUP)."""
+        self.reloading = True
+        self.wake.set()
+
+    def stop(self) -> None:
+        """Ask to drain and end (SIGTERM)."""
+        self.stopping = True
+        self.wake.set()
+
+    async def pass_(self) -> int:
+        """Everything due at `now`, once; returns how many things were done."""
+        if self.reloading:
+            self.reloading = False
+            self.activate(self.clock.now())
+            self.polls.timetable = self.timetable()
+        now = self.clock.now()
+        done = await asyncio.to_thread(self.polls.pass_, now, self.ruleset.digest, not self.stopping)
+        done += await self.deliverer.pass_(now)
+        done += await asyncio.to_thread(self.alarms.tell)
+        await self.publish(now)
+        return done
+
+    async def publish(self, now: datetime, *, whole: bool = False) -> None:
+        """Publish when a minute has passed or enough waits; with `whole`, until nothing waits."""
+        waiting = await asyncio.to_thread(trail.waiting, self.store)
+        overdue = self.clock.elapsed() - self._published >= PUBLISH_EVERY
+        if waiting and (whole or overdue or waiting >= PUBLISH_AT):
+            await asyncio.to_thread(self.publisher.publish)
+            self._published = self.clock.elapsed()
+
+    async def run(self) -> None:
+        """Passes until told to stop, then drain: no new poll, what is in `sending` settles, the log is published."""
+        self.waker = Waker(self.timetable(), self.wake.set)
+        self.waker.start()
+        watchdog = sdnotify.watchdog_seconds()
+        while not self.stopping:
+            busy = await self.pass_()
+            if watchdog is not None:
+                sdnotify.notify("WATCHDOG=1")
+            if not busy:
+                self.wake.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.wake.wait(), IDLE)
+        await self.close()
+
+    def next_instant(self) -> datetime | None:
+        """The next moment at which a pass has something to do: a poll, a retry of one, a stage, a timer, an outcome."""
+        now = self.clock.now()
+        found = [self.polls.next_instant(now), self.deliverer.next_instant(now)]
+        return min((f for f in found if f is not None), default=None)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a child runs a poll."""
+        return self.polls.running > 0
+
+    async def close(self) -> None:
+        """Drain and let everything go, in the order in which it would be missed least."""
+        sdnotify.notify("STOPPING=1")
+        if self.waker is not None:
+            self.waker.stop()
+        await asyncio.to_thread(self.polls.drain, timedelta(seconds=30))
+        if self.web is not None:
+            await self.web.stop()
+        now = self.clock.now()
+        with self.store.write() as tx:
+            trail.append(
+                tx,
+                "stop",
+                t=now,
+                actor="sys:duenotice",
+                data={"boot": self.store.boot, "role": "all", "reason": "drained"},
+            )
+        await self.publish(now, whole=True)
+        self.deliverer.close()
+        for closer in self.parts.closers:
+            found = closer()
+            if asyncio.iscoroutine(found):
+                await found
+        self._lock.release()
+        self.store.close()
+
+    async def _received(self, gateway: str, raw: bytes, received: Sequence[Received]) -> None:
+        await asyncio.to_thread(self.intake.keep, gateway, received, self.clock.now())
+        self.wake.set()
+
+    def _note(self, gateway: str, what: str, error: Exception) -> None:
+        logger.warning("a callback was not taken", action="callback", gateway=gateway, what=what, why=str(error))
+
+
+def _version() -> str:
+    from daemon import __version__
+
+    return __version__

@@ -1,0 +1,353 @@
+"""One poll of one feed, start to end: read and decide, write the sheets, hold or go, bring notices up to date, make notices.
+
+Until the last two steps nothing that sends is on disk. Every transaction names the feed's fence first; after a crash a new
+run repeats the poll and adds what is missing, because what it would make has its identity already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+
+from daemon.clock import micros
+from daemon.cycle import people
+from daemon.cycle.sheet import RuleSheet
+from daemon.decide.lines import Line, LineMaker, subject_kind
+from daemon.decide.reading import FeedReader, Tally
+from daemon.errors import SourceChanged, SourceUnavailable
+from daemon.model.decisions import Bucket
+from daemon.model.kinds import FactKind, Feed
+from daemon.model.states import PollState
+from daemon.notices.renewal import Renewal, UnitKey, Word, absence, word_of
+from daemon.notices.writer import Book
+from daemon.rules.holding import Counts, covers, verdict
+from daemon.rules.schema import Rule
+from daemon.sources.reading import NotReady
+from daemon.store import gates_rows, ledger, noticebook, pages, readings, subjects, worklist
+from daemon.store.db import Tx
+from daemon.store.ledger import Lease
+from daemon.store.sheetlines import SheetFile
+from daemon.world import World
+
+UNITS_PER_TX = 100
+HOLD_MEMORY = timedelta(hours=24)
+"""How long what a release allowed, or what a hold saw that ended itself, bounds the polls after it."""
+
+
+@dataclass
+class Heard:
+    """What one rule must remember of a reading: its matches, and the word on every unit that has notices or episodes."""
+
+    rule: Rule
+    known: dict[UnitKey, int]  # unit -> client
+    episodes: dict[tuple[int, str], int] = field(default_factory=dict)  # (subject, level) -> the open one
+    counts: dict[tuple[str, str], int] = field(default_factory=dict)
+    matches: list[Word] = field(default_factory=list)
+    words: dict[UnitKey, Word] = field(default_factory=dict)
+    unsure: set[int] = field(default_factory=set)  # subjects whose line names no occurrence
+    present: list[int] = field(default_factory=list)
+
+    def hear(self, line: Line) -> None:
+        decision = line.decisions[self.rule.name]
+        key = decision.bucket.value, decision.reason
+        self.counts[key] = self.counts.get(key, 0) + 1
+        word = word_of(line, self.rule.name, bool(self.rule.levels))
+        if self.rule.levels:
+            self.present.append(line.subject)
+        if word.key in self.known:
+            self.words[word.key] = word
+        elif decision.bucket is Bucket.NOTIFY:
+            self.matches.append(word)
+        elif not decision.occurrence and not self.rule.levels:
+            self.unsure.add(line.subject)
+
+    def episode_of(self, line: Line) -> int | None:
+        """The open episode that a line belongs to, by its level."""
+        return self.episodes.get((line.subject, line.decisions[self.rule.name].level))
+
+    def of(self, bucket: Bucket) -> int:
+        return sum(n for (b, _), n in self.counts.items() if b == bucket.value)
+
+
+def poll(world: World, lease: Lease, now: datetime, *, alive: Callable[[], None] = lambda: None) -> PollState:
+    """Run one claimed poll. `alive` renews the lease between batches. Returns the state it ended in.
+
+    Raises StoreConflict when another run has taken over; then nothing more is written.
+    """
+    kind, feed = world.feed(lease.feed)
+    try:
+        if kind.use != "facts":
+            people.take_over(world, kind, feed, lease, now, alive)
+            return _finish(world, lease, {}, now)
+        heard, tally, sheets = read_and_decide(world, kind, feed, lease, now, alive)
+    except NotReady as reason:
+        return _late(world, lease, feed, str(reason), now)
+    except (SourceUnavailable, SourceChanged) as reason:
+        return _failed(world, lease, str(reason), now)
+    held = record(world, lease, feed, heard, tally, sheets, now)
+    update(world, lease, feed, kind, heard, tally, held, now, alive)
+    make(world, lease, feed, heard, tally, held, now, alive)
+    return _finish(world, lease, held, now)
+
+
+def _finish(world: World, lease: Lease, held: Mapping[str, str], now: datetime) -> PollState:
+    state = PollState.HELD if held else PollState.RAN
+    with world.store.write(yield_lock=True) as tx:
+        ledger.finish(tx, lease, state, ", ".join(f"{r}: {why}" for r, why in sorted(held.items())), now=now)
+    return state
+
+
+def read_and_decide(
+    world: World, kind: FactKind, feed: Feed, lease: Lease, now: datetime, alive: Callable[[], None]
+) -> tuple[list[Heard], Tally, list[SheetFile]]:
+    """Step 1 and the writing of step 2: rows to facts to decisions, a line for each in the sheet of each rule."""
+    rules = world.ruleset.rules_of(kind.name)
+    with world.store.read() as tx:
+        heard = [_heard(tx, rule, feed.name, now) for rule in rules]
+    maker = LineMaker(world.store, world.ruleset, world.deciders, kind)
+    tally, facts = FeedReader(world.ruleset, world.sources).read(feed, business_date=lease.business_date, now=now)
+    digest = world.ruleset.digest
+    sheets = [RuleSheet(world.store, lease, world.deciders[rule.name], digest, now) for rule in rules]
+    for i, line in enumerate(maker.lines(facts, now)):
+        for one, sheet in zip(heard, sheets, strict=True):
+            one.hear(line)
+            sheet.add(line, one.episode_of(line))
+        if i % 4096 == 0:
+            alive()
+    return heard, tally, [sheet.finish() for sheet in sheets]
+
+
+def _heard(tx: Tx, rule: Rule, feed: str, now: datetime) -> Heard:
+    episodes: dict[tuple[int, str], int] = {}
+    if rule.levels:
+        open_ = noticebook.open_episodes(tx, rule.name, feed)
+        units = [(subject, "") for subject in open_]
+        episodes = {(subject, row["level"]): row["id"] for subject, rows in open_.items() for row in rows}
+    else:
+        units = list({*noticebook.waiting(tx, rule.name, feed), *noticebook.told(tx, rule.name, feed, micros(now))})
+    clients = subjects.clients_of(tx, {subject for subject, _ in units})
+    return Heard(rule, {unit: clients[unit[0]] for unit in units}, episodes)
+
+
+def record(
+    world: World,
+    lease: Lease,
+    feed: Feed,
+    heard: Sequence[Heard],
+    tally: Tally,
+    sheets: Sequence[SheetFile],
+    now: datetime,
+) -> dict[str, str]:
+    """Step 2 and 3: the sheets sealed and synced, then in one transaction counts, rejects, hashes, holds and the poll's record.
+    Returns rule -> reason for what is held. From here until `update` is done, claims of the feed wait."""
+    held: dict[str, str] = {}
+    with world.store.write(yield_lock=True) as tx:
+        ledger.require_fence(tx, lease.feed, lease.fence)
+        for one in heard:
+            why = _hold(tx, feed, one, tally, now)
+            if why:
+                held[one.rule.name] = why
+        totals = readings.Totals(
+            tally.started,
+            tally.rows,
+            len(tally.rejects),
+            sum(heard[0].counts.values()) if heard else 0,
+            tally.in_facts,
+            tally.other,
+            tally.source_count,
+        )
+        rules = {
+            one.rule.name: readings.RuleReading(sheet, one.counts, "hold" if one.rule.name in held else "go")
+            for one, sheet in zip(heard, sheets, strict=True)
+        }
+        cause = readings.commit_reading(tx, lease, totals, rules, now=now)
+        for one in heard:
+            if one.rule.name in held:
+                _open_hold(tx, feed, one, tally, held[one.rule.name], cause, now)
+        rejected = [*tally.rejects, *tally.reference_rejects]
+        readings.add_rejects(tx, lease, rejected, now=now)
+        if rejected:
+            worklist.open_task(
+                tx,
+                f"rejects:{lease.feed}:{lease.business_date}",
+                f"{len(rejected)} rows rejected",
+                now=now,
+                feed=lease.feed,
+                cause=cause,
+            )
+    return held
+
+
+def _counts(one: Heard, tally: Tally) -> Counts:
+    vanished = sum(1 for key in one.known if key not in one.words)
+    return Counts(one.of(Bucket.NOTIFY), len(one.known), vanished, len(one.matches), tally.counted, tally.source_count)
+
+
+def _hold(tx: Tx, feed: Feed, one: Heard, tally: Tally, now: datetime) -> str:
+    """Why this rule makes no notices in this poll, or ''. A margin hold ends itself; a release lets its counts go."""
+    counts = _counts(one, tally)
+    newest = gates_rows.newest_hold(tx, feed.name, one.rule.name)
+    ends = one.rule.cap.ends_after
+    if newest is not None and newest.open:
+        if ends is None or now < newest.since + ends:
+            return newest.reason
+        gates_rows.end_hold(
+            tx, newest.id, by="sys:rule", reason=f"ends itself after {ends}", allowed=None, now=now, person=False
+        )
+        return ""
+    why = verdict(one.rule.cap, counts)
+    if (
+        why
+        and newest is not None
+        and now - newest.since < HOLD_MEMORY
+        and covers(newest.allowed or newest.counts, counts)
+    ):
+        return ""
+    return why
+
+
+def _open_hold(tx: Tx, feed: Feed, one: Heard, tally: Tally, why: str, cause: str, now: datetime) -> None:
+    _, opened = gates_rows.open_hold(
+        tx, feed.name, one.rule.name, reason=why, counts=_counts(one, tally).to_json(), now=now, record=cause
+    )
+    if opened:
+        severity = "urgent" if one.rule.cap.ends_after else "warning"
+        pages.page(
+            tx,
+            f"hold:{feed.name}:{one.rule.name}",
+            severity,
+            f"feed {feed.name}, rule {one.rule.name}: held, {why}",
+            now=now,
+        )
+
+
+def update(
+    world: World,
+    lease: Lease,
+    feed: Feed,
+    kind: FactKind,
+    heard: Sequence[Heard],
+    tally: Tally,
+    held: Mapping[str, str],
+    now: datetime,
+    alive: Callable[[], None],
+) -> None:
+    """Step 4: every notice without outcome that this reading speaks of, by presence or by absence."""
+    for one in heard:
+        if one.rule.name in held:
+            continue
+        words = list(one.words.values())
+        words += _absent(world, one, tally, lease, kind, gone=not _released(world, feed, one.rule, now))
+        renewal = _renewal(world, lease, feed, one.rule, tally, now)
+        for batch in _batches(words):
+            alive()
+            with world.store.write(yield_lock=True) as tx:
+                ledger.require_fence(tx, lease.feed, lease.fence)
+                renewal.take(tx, batch)
+        if one.rule.levels:
+            _levels_seen(world, lease, feed, one, renewal, words)
+    with world.store.write(yield_lock=True) as tx:
+        ledger.require_fence(tx, lease.feed, lease.fence)
+        readings.updated(tx, lease)
+
+
+def _absent(world: World, one: Heard, tally: Tally, lease: Lease, kind: FactKind, *, gone: bool) -> list[Word]:
+    torn: set[int] = set(one.unsure)
+    if tally.torn:
+        with world.store.read() as tx:
+            torn |= set(subjects.look_up(tx, subject_kind(kind), sorted(tally.torn)).values())
+    found = []
+    for key, client in one.known.items():
+        if key in one.words:
+            continue
+        sure = tally.complete and gone and key[0] not in torn
+        found.append(absence(key, client, lease.business_date, has_levels=bool(one.rule.levels), complete=sure))
+    return found
+
+
+def _released(world: World, feed: Feed, rule: Rule, now: datetime) -> bool:
+    """Whether a release lets this reading's matches go, but not yet what it shows as gone."""
+    with world.store.read() as tx:
+        newest = gates_rows.newest_hold(tx, feed.name, rule.name)
+    return newest is not None and not newest.gone and now - newest.since < HOLD_MEMORY
+
+
+def _levels_seen(world: World, lease: Lease, feed: Feed, one: Heard, renewal: Renewal, words: Sequence[Word]) -> None:
+    """Remember who was present; end the episodes of those whom the business date before did not show."""
+    with world.store.read() as tx:
+        before = noticebook.ran_before(tx, feed.name, lease.business_date)
+        gone: list[Word] = []
+        if before is not None:
+            open_ = noticebook.open_episodes(tx, one.rule.name, feed.name)
+            absent = {s for s, rows in open_.items() if all(r["seen_on"] < before.isoformat() for r in rows)}
+            gone = [w for w in words if w.key[0] in absent and w.line is None]
+    for batch in _batches(gone):
+        with world.store.write(yield_lock=True) as tx:
+            ledger.require_fence(tx, lease.feed, lease.fence)
+            renewal.end_absent(tx, batch)
+    known = {key[0] for key in one.known}
+    present = [s for s in one.present if s in known]
+    with world.store.write(yield_lock=True) as tx:
+        ledger.require_fence(tx, lease.feed, lease.fence)
+        noticebook.seen_on(tx, one.rule.name, feed.basis, present, lease.business_date)
+
+
+def make(
+    world: World,
+    lease: Lease,
+    feed: Feed,
+    heard: Sequence[Heard],
+    tally: Tally,
+    held: Mapping[str, str],
+    now: datetime,
+    alive: Callable[[], None],
+) -> None:
+    """Step 5: episodes, notices, messages and sealed inputs of what is new, claimable at once."""
+    for one in heard:
+        if one.rule.name in held:
+            continue
+        renewal = _renewal(world, lease, feed, one.rule, tally, now)
+        for batch in _batches(one.matches):
+            alive()
+            with world.store.write(yield_lock=True) as tx:
+                ledger.require_fence(tx, lease.feed, lease.fence)
+                renewal.take(tx, batch)
+
+
+def _renewal(world: World, lease: Lease, feed: Feed, rule: Rule, tally: Tally, now: datetime) -> Renewal:
+    book = Book(rule, world.ruleset.digest, feed.name, feed.basis, lease.run, now, lease.record)
+    return Renewal(book, world.deciders[rule.name], world.env, tally.started)
+
+
+def _batches(words: Sequence[Word]) -> Iterator[list[Word]]:
+    walk = iter(words)
+    while batch := list(islice(walk, UNITS_PER_TX)):
+        yield batch
+
+
+def _late(world: World, lease: Lease, feed: Feed, reason: str, now: datetime) -> PollState:
+    """The input is not there: the row waits for it; past `late_after` a person is told, with whom it concerns."""
+    with world.store.write(yield_lock=True) as tx:
+        ledger.finish(tx, lease, PollState.LATE, reason, now=now)
+        if feed.late_after is not None and now >= lease.due + feed.late_after:
+            worklist.open_task(
+                tx,
+                f"late:{lease.feed}:{lease.business_date}",
+                f"feed {lease.feed} is late: {reason}",
+                now=now,
+                feed=lease.feed,
+                cause=lease.record,
+            )
+            pages.page(
+                tx, f"late:{lease.feed}", "urgent", f"feed {lease.feed} is late for {lease.business_date}", now=now
+            )
+    return PollState.LATE
+
+
+def _failed(world: World, lease: Lease, reason: str, now: datetime) -> PollState:
+    with world.store.write(yield_lock=True) as tx:
+        ledger.finish(tx, lease, PollState.FAILED, reason, now=now)
+        pages.page(tx, f"failed:{lease.feed}", "urgent", f"feed {lease.feed}: poll failed: {reason}", now=now)
+    return PollState.FAILED
