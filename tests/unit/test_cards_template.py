@@ -143,10 +143,8 @@ def test_filters_show(filter_: str, value: object, args: tuple[str, ...], text: 
 
 
 @pytest.mark.parametrize("filter_", filters.VALUE_FILTERS)
-@pytest.mark.parametrize("value", [None, True, 1.5, Absence.MISSING, datetime(2024, 1, 1), b"x", ["a"]])  # noqa: DTZ001
+@pytest.mark.parametrize("value", [None, True, 1.5, datetime(2024, 1, 1), b"x", ["a"]])  # noqa: DTZ001
 def test_filters_refuse_what_they_are_not_for(filter_: str, value: object) -> None:
-    if isinstance(value, str) and filter_ in ("", "mask"):
-        pytest.skip("an absence never reaches a filter: rendering makes it no value")
     with pytest.raises(ValueError, match="found"):
         filters.VALUE_FILTERS[filter_](value)
 
