@@ -2,7 +2,7 @@
 
 The bytes are canonical JSON: RFC 8785 restricted to the part where it equals
 `json.dumps(sort_keys=True, ensure_ascii=False, separators=(",", ":"))`, in UTF-8: ASCII keys, no floats, integers
-within ±2^53, money and ratios as decimal strings, no lone surrogates; at most 16,384 bytes. An example::
+below 2^53 either way, money and ratios as decimal strings, no lone surrogates; at most 16,384 bytes. An example::
 
     {"actor":"sys:duenotice/0.1.0","card":"ipo/payment","cause":"01J…","client":1041,"com":{"card.text":"<64 hex>"},
      "data":{"message":"<hex>","n":1},"id":"01J…","kind":"attempt","node":"n1","rule":"ipo-payment","set":"<64 hex>",
@@ -25,6 +25,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 import orjson
@@ -34,7 +35,7 @@ from daemon.security.envelope import hmac_id
 
 MAX_BYTES = 16_384
 MAX_DEPTH = 16
-SAFE_INT = 2**53
+SAFE_INT = 2**53 - 1
 _TO_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 
 _ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}|[0-9a-f]{32}").fullmatch
@@ -76,8 +77,7 @@ def encode(record: Record) -> bytes:
     try:
         check_leaf(leaf, raw)
     except ValueError:
-        # Tuples and text enumerations are written as arrays and text: what counts is what a reader gets.
-        check_leaf(orjson.loads(raw), raw)
+        check_leaf(_plain(leaf), raw)
     return raw
 
 
@@ -168,7 +168,7 @@ def _check_plain(value: Any, depth: int) -> None:
         return
     if kind is int:
         if not -SAFE_INT <= value <= SAFE_INT:
-            raise ValueError(f"record: integer {value} is outside ±2^53; larger figures are decimal strings")
+            raise ValueError(f"record: integer {value} is not below 2^53; larger figures are decimal strings")
         return
     if depth == 0 or (kind is not dict and kind is not list):
         raise ValueError(f"record: {kind.__name__} on level {MAX_DEPTH - depth}: floats and deeper levels are refused")
@@ -189,6 +189,15 @@ def _canonical(leaf: Mapping[str, Any]) -> bytes:
         return orjson.dumps(leaf, option=options | strict)
     except orjson.JSONEncodeError as reason:
         raise ValueError(f"record: {reason}") from None
+
+
+def _plain(value: Any) -> Any:
+    """Tuples and text enumerations as the arrays and text that they are written as."""
+    if isinstance(value, StrEnum):
+        return value.value
+    if type(value) is dict:
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def is_id(value: Any) -> bool:

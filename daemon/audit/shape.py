@@ -84,7 +84,7 @@ def _string(schema: Mapping[str, Any]) -> Check:
 
 
 def _integer(schema: Mapping[str, Any]) -> Check:
-    low, high = schema.get("minimum", -(2**53)), schema.get("maximum", 2**53)
+    low, high = schema.get("minimum", 1 - 2**53), schema.get("maximum", 2**53 - 1)
 
     def check(value: Any) -> str:
         if type(value) is not int:
