@@ -13,7 +13,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from daemon.cards.render import Rendered, RenderError, render
+from daemon.cards.render import Rendered, render
+from daemon.cards.template import RenderError
 from daemon.model.decisions import Bucket, Decision
 from daemon.model.kinds import Absence, Value
 from daemon.model.notices import StagePlan
@@ -138,8 +139,8 @@ def _same(found: Value, expected: Any) -> bool:
         return found is expected
     if isinstance(found, Decimal):
         return isinstance(expected, int | Decimal) and found == expected
-    if isinstance(found, datetime):
-        return found.astimezone(SHANGHAI).isoformat(timespec="minutes")[:16] == expected
+    if isinstance(found, datetime):  # before date, which it is too
+        return found.astimezone(SHANGHAI).isoformat(timespec="minutes")[:16] == str(expected)
     shown = found if isinstance(found, str) else found.isoformat()
     return bool(shown == expected) or (hasattr(found, "hour") and bool(shown[:5] == expected))
 

@@ -18,7 +18,7 @@ expression is absent is not set; a rule that must say so has a mark of its own w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from daemon.model.decisions import Bucket, Decision
@@ -37,7 +37,6 @@ from daemon.rules.vocabulary import ROWS, Vocabulary
 
 Rows: TypeAlias = tuple[Mapping[str, Value], ...]
 
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_LEVELS: frozenset[str] = frozenset()
 
 
@@ -51,10 +50,13 @@ class Decider:
         self.row_operands: tuple[tuple[str, Type], ...] = words.row_operands
         third = {stage.name: parse(stage.condition) for stage in rule.stages if stage.condition}
         self.program = Program(words, _first(rule), _second(rule), third, early=rule.occurrence)
-        self.planner = Planner(rule)
+        self.planner = Planner(rule, self.program.firm)
         self._unless = tuple(f"unless:{name}" for name in rule.unless)
         self._levels = tuple(level.name for level in rule.levels)
         self._tests = len(self._unless) + (len(self._levels) or 1)
+        self._needs = tuple(rule.needs)
+        self._known_cured: dict[tuple[Any, ...], frozenset[str]] = {}
+        self._rearms = self._tests + len(rule.needs)
         self._row_names = tuple(name for name, _ in self.row_operands)
         self._keys = tuple(_first(rule))
         self._conditions = tuple(third)
@@ -62,13 +64,13 @@ class Decider:
     def decide(self, values: Mapping[str, Value], rows: Rows, whole: bool, gates: GateInputs, env: Env) -> Decision:
         """The decision on one fact. Never raises for what a fact holds."""
         program = self.program
-        operands = program.operands(values)
+        picked = program.operands(values)
+        operands = program.named_operands(picked)
         if not self.in_force(env):
             return Decision(Bucket.NO_MATCH, "not_effective", operands=operands)
         if not whole:
             return Decision(Bucket.INDETERMINATE, "not_whole", operands=operands)
-        slots = program.start(operands, env)
-        found = program.first(slots, env)
+        slots, found = program.start(picked, env)
         cured = self._cured(found)
         occurrence = program.named(slots, self.rule.occurrence)
         for i in range(self._tests):
@@ -92,8 +94,7 @@ class Decider:
     def context(self, values: Mapping[str, Value], env: Env) -> dict[str, Value]:
         """What cards and stages see: every value given, the parameters in force on the business date, the lets."""
         program = self.program
-        slots = program.finish(program.start(program.operands(values), env), env)
-        return {**values, **program.as_mapping(slots)}
+        return {**values, **program.as_mapping(program.all(values, env))}
 
     def plan(
         self, level: str, values: Mapping[str, Value], env: Env, made_at: datetime
@@ -101,7 +102,7 @@ class Decider:
         """The stages of a level ('' without levels) with their windows, in order (stages.py); an absence where an
         instant cannot be told, which `decide` has found indeterminate."""
         program = self.program
-        slots = program.finish(program.start(program.operands(values), env), env)
+        slots = program.all(values, env)
         found = zip(self._conditions, program.third(slots, env), strict=True)
         conditions = {name: value if isinstance(value, Absence) else value is True for name, value in found}
         return self.planner.plan(level, program.as_mapping(slots), env, made_at, conditions)
@@ -121,19 +122,23 @@ class Decider:
     ) -> Decision:
         """A no match, believed only while everything in `needs` is true."""
         bucket = Bucket.NO_MATCH
-        for name, value in zip(self.rule.needs, found[self._tests :], strict=False):
-            if value is not True:
-                absent = isinstance(value, Absence)
-                reason = self.program.missing(f"needs.{name}", value, slots) if absent else f"needs:{name}"
-                bucket = Bucket.INDETERMINATE
-                break
+        if False in (met := [value is True for value in found[self._tests : self._rearms]]):
+            first = met.index(False)
+            name, value = self._needs[first], found[self._tests + first]
+            absent = isinstance(value, Absence)
+            reason = self.program.missing(f"needs.{name}", value, slots) if absent else f"needs:{name}"
+            bucket = Bucket.INDETERMINATE
         return Decision(bucket, reason, "", occurrence, operands=operands, cured=cured)
 
     def _cured(self, found: tuple[Any, ...]) -> frozenset[str]:
         if not self._levels:
             return _NO_LEVELS
-        rearms = found[self._tests + len(self.rule.needs) :]
-        return frozenset(name for name, value in zip(self._levels, rearms, strict=True) if value is True)
+        rearms = found[self._rearms :]
+        cured = self._known_cured.get(rearms)
+        if cured is None:
+            names = [name for name, value in zip(self._levels, rearms, strict=True) if value is True]
+            cured = self._known_cured[rearms] = frozenset(names)
+        return cured
 
     def _match(
         self,
@@ -147,8 +152,8 @@ class Decider:
         occurrence: dict[str, Value],
     ) -> Decision:
         program, rule = self.program, self.rule
-        slots = program.finish(start, env)
-        facts, marks = self._gate_facts(slots, env)
+        slots, found = program.finish(start, env)
+        facts, marks = self._gate_facts(slots, found)
         results = gating.run(rule, inputs, facts)
         verdict = self._untold(level, occurrence, slots, env) or gating.verdict_of(results)
         bucket, reason = verdict or (Bucket.NOTIFY, f"level:{level}" if level else "condition")
@@ -161,15 +166,15 @@ class Decider:
         for name, value in occurrence.items():
             if isinstance(value, Absence):
                 return Bucket.INDETERMINATE, self.program.missing_name(name, value, slots)
-        untold = self.planner.untold(level, self.program.as_mapping(slots), env)
+        untold = self.planner.untold(level, lambda: self.program.as_mapping(slots), env)
         if untold is None:
             return None
         name, absence = untold
         return Bucket.INDETERMINATE, self.program.missing_name(name, absence, slots)
 
-    def _gate_facts(self, slots: Values, env: Env) -> tuple[GateFacts, tuple[str, ...]]:
+    def _gate_facts(self, slots: Values, second: Values) -> tuple[GateFacts, tuple[str, ...]]:
         """What the gates read, and the marks that are set."""
-        rule, found = self.rule, iter(self.program.second(slots, env))
+        rule, found = self.rule, iter(second)
         status = self.program.value(slots, rule.gates.status) if rule.gates.status else None
         excludes = {name: next(found) for name in rule.gates.exclude}
         holds = {name: next(found) for name in rule.holds}

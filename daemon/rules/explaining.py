@@ -67,7 +67,7 @@ class Explanation:
 
 def explanation(words: Vocabulary, program: Program, decision: Decision, env: Env) -> Explanation:
     """The explanation of a decision that this program made on these operands."""
-    slots = program.finish(program.start(decision.operands, env), env)
+    slots = program.all(decision.operands, env)
     values = program.as_mapping(slots)
     fields = words.kind.fields
     return Explanation(

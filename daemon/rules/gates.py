@@ -86,6 +86,7 @@ class GateInputs:
         return made
 
 
+NAMES = ("stopped", "source", "status", "exclude", "consent", "silence", "cap", "declared")
 OPEN = GateInputs()
 """Nothing stands in the way of a rule that asks for no consent."""
 
@@ -100,13 +101,17 @@ class GateFacts:
     holds: Mapping[str, Value]
 
 
+_PASSED = {name: GateResult(name, PASS) for name in NAMES}
+"""One value for every pass without a remark: most matches pass most gates."""
+
+
 def _stopped(rule: Rule, inputs: GateInputs, facts: GateFacts) -> GateResult:
-    return GateResult("stopped", SUPPRESS, "stopped") if inputs.stopped else GateResult("stopped", PASS)
+    return GateResult("stopped", SUPPRESS, "stopped") if inputs.stopped else _PASSED["stopped"]
 
 
 def _source(rule: Rule, inputs: GateInputs, facts: GateFacts) -> GateResult:
     if not inputs.source:
-        return GateResult("source", PASS)
+        return _PASSED["source"]
     speaks = rule.if_unasked == "send" or inputs.released
     return GateResult("source", PASS if speaks else HOLD, inputs.source)
 
@@ -122,10 +127,10 @@ def status_verdict(rule: Rule, status: Value) -> str:
 
 def _status(rule: Rule, inputs: GateInputs, facts: GateFacts) -> GateResult:
     if facts.status is None:
-        return GateResult("status", PASS)
+        return _PASSED["status"]
     verdict, reason = status_verdict(rule, facts.status), str(facts.status)
     if verdict == SEND or (verdict == HOLD and inputs.released):
-        return GateResult("status", PASS, "" if reason == "normal" else reason)
+        return _PASSED["status"] if reason == "normal" else GateResult("status", PASS, reason)
     return GateResult("status", verdict, reason)
 
 
@@ -136,37 +141,37 @@ def _exclude(rule: Rule, inputs: GateInputs, facts: GateFacts) -> GateResult:
     for name, value in facts.excludes.items():
         if isinstance(value, Absence):
             return GateResult("exclude", UNKNOWN, name)
-    return GateResult("exclude", PASS)
+    return _PASSED["exclude"]
 
 
 def _consent(rule: Rule, inputs: GateInputs, facts: GateFacts) -> GateResult:
     asks, said = rule.gates.consent, inputs.consent
     if asks == "none" or said == "in" or (asks == "opt_out" and said == "none"):
-        return GateResult("consent", PASS)
+        return _PASSED["consent"]
     return GateResult("consent", UNKNOWN if said == "unknown" else SUPPRESS, said)
 
 
 def _silence(rule: Rule, inputs: GateInputs, facts: GateFacts) -> GateResult:
-    return GateResult("silence", SUPPRESS, inputs.silenced) if inputs.silenced else GateResult("silence", PASS)
+    return GateResult("silence", SUPPRESS, inputs.silenced) if inputs.silenced else _PASSED["silence"]
 
 
 def _cap(rule: Rule, inputs: GateInputs, facts: GateFacts) -> GateResult:
     bound = rule.cap.per_client
     if bound is None or inputs.has_notice or inputs.cap_used < bound:
-        return GateResult("cap", PASS)
+        return _PASSED["cap"]
     return GateResult("cap", SUPPRESS, f"{inputs.cap_used} of {bound}")
 
 
 def _declared(rule: Rule, inputs: GateInputs, facts: GateFacts) -> GateResult:
     if inputs.released:
-        return GateResult("declared", PASS, "released" if facts.holds else "")
+        return GateResult("declared", PASS, "released") if facts.holds else _PASSED["declared"]
     for name, value in facts.holds.items():
         if value is True:
             return GateResult("declared", HOLD, name)
     for name, value in facts.holds.items():
         if isinstance(value, Absence):
             return GateResult("declared", UNKNOWN, name)
-    return GateResult("declared", PASS)
+    return _PASSED["declared"]
 
 
 GATES: tuple[Callable[[Rule, GateInputs, GateFacts], GateResult], ...] = (
@@ -179,7 +184,6 @@ GATES: tuple[Callable[[Rule, GateInputs, GateFacts], GateResult], ...] = (
     _cap,
     _declared,
 )
-GATE_NAMES = tuple(gate.__name__.lstrip("_") for gate in GATES)
 
 
 def run(rule: Rule, inputs: GateInputs, facts: GateFacts) -> tuple[GateResult, ...]:

@@ -79,10 +79,11 @@ def _part(r: Reader, name: str, fields: Mapping[str, Field], check: Expressions)
     check.check(r, "ready_when", ready, Scope({n: Declared.of(t) for n, t in HEADER.items()}))
     mapped = {c.field: fields[c.field] for c in columns if c.field in fields}
     check.check(r, "where", where, field_scope(mapped, personal=True))
+    unused = tuple(Column("", name) for name in r.opt_texts("unused"))
     source, count = r.text("source", 64), r.opt_text("count", "", 4000) if sql else ""
     age = r.opt_span("max_age")
     r.done()
-    return Part(name, source, query, file, format_, columns, keyed, key_columns, ready, count, age, where)
+    return Part(name, source, query, file, format_, columns + unused, keyed, key_columns, ready, count, age, where)
 
 
 def _columns(r: Reader, fields: Mapping[str, Field]) -> tuple[Column, ...]:

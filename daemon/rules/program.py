@@ -6,9 +6,10 @@ lets, which only a match needs. A let is computed once, by one generated functio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
-from typing import TypeAlias
+from operator import itemgetter
+from typing import Any, TypeAlias
 
 from daemon.model.kinds import Absence, Value
 from daemon.rules.compile import compile_function
@@ -20,7 +21,7 @@ Values: TypeAlias = tuple[Value, ...]
 
 
 class Program:
-    """`first` (what decides), `second` (what a match needs) and `third` (stage conditions) are named expressions; the
+    """The first expressions (what decides), `second` (what a match needs) and `third` (stage conditions) are named expressions; the
     names in `early` must be there after `start` too."""
 
     def __init__(
@@ -33,44 +34,66 @@ class Program:
     ) -> None:
         self._words = words
         self._operands = tuple(name for name, _ in words.operands)
-        self._parameters = words.used_parameters
+        self._pick = _picker(self._operands)
+        self._contract = {name: f for name in words.used_parameters if (f := words.contract_field(name))}
+        self._firm = tuple(name for name in words.used_parameters if name not in self._contract)
+        self._parameters = (*self._contract, *self._firm)
+        self._agreed = _picker(tuple(self._operands.index(field) for field in self._contract.values()))
         inputs = (*self._operands, *self._parameters)
         _, _, needed = words.closure([*early, *(n for node in first.values() for n in names_in(node))])
         early_lets = {name: node for name, node in words.lets.items() if name in needed}
         late_lets = {name: node for name, node in words.lets.items() if name not in needed}
         self._names = (*inputs, *early_lets, *late_lets)
         self._index = {name: i for i, name in enumerate(self._names)}
-        fields = ((name, words.contract_field(name)) for name in self._parameters)
-        self._contract = {name: field for name, field in fields if field}
-        self._yields = tuple((self._index[name], self._index[field]) for name, field in self._contract.items())
-        self._early = compile_function("lets", early_lets, inputs)
-        self._late = compile_function("more_lets", late_lets, (*inputs, *early_lets))
-        self.first = compile_function("first", first, (*inputs, *early_lets))
-        self.second = compile_function("second", second, self._names)
+        self._first = compile_function("first", {**early_lets, **first}, inputs)
+        self._lets = len(early_lets)
+        self._second = compile_function("second", {**late_lets, **second}, (*inputs, *early_lets))
+        self._more = len(late_lets)
         self.third = compile_function("third", third, self._names)
         self._nodes = {**first, **second}
-        self._dated: dict[date, Values] = {}
+        self._dated: dict[date, tuple[Values, Values]] = {}
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """The parameters it reads."""
         return self._parameters
 
-    def operands(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """The operands among these values; one that is not there is MISSING."""
-        missing = Absence.MISSING
-        return {name: values.get(name, missing) for name in self._operands}
+    @property
+    def firm(self) -> frozenset[str]:
+        """The parameters that no contract overrides: their values are a matter of the business date alone."""
+        return frozenset(self._firm)
 
-    def start(self, operands: Mapping[str, Value], env: Env) -> Values:
-        """Operands, parameters (the contract's where they yield to it) and the lets that deciding needs."""
-        slots = tuple(operands.values()) + self._on(env.business_date)
-        if self._yields:
-            slots = self._yielded(slots)
-        return slots + self._early(slots, env) if self._early.outputs else slots
+    def operands(self, values: Mapping[str, Value]) -> Values:
+        """The operands among these values, in their order; one that is not there is MISSING."""
+        try:
+            return self._pick(values)
+        except KeyError:
+            missing = Absence.MISSING
+            return tuple([values.get(name, missing) for name in self._operands])
 
-    def finish(self, slots: Values, env: Env) -> Values:
-        """The rest of the lets added."""
-        return slots + self._late(slots, env) if self._late.outputs else slots
+    def named_operands(self, operands: Values) -> dict[str, Value]:
+        """The operands, by name."""
+        return dict(zip(self._operands, operands, strict=True))
+
+    def start(self, operands: Values, env: Env) -> tuple[Values, Values]:
+        """Operands, parameters (the contract's where they yield to it) and the lets that deciding needs; and what `first`
+        gives on them."""
+        yielding, fixed = self._dated.get(env.business_date) or self._on(env.business_date)
+        if yielding:
+            agreed = self._agreed(operands)
+            operands += tuple([f if c is Absence.EMPTY else c for c, f in zip(agreed, yielding, strict=True)])
+        slots = operands + fixed
+        found = self._first(slots, env)
+        return slots + found[: self._lets], found[self._lets :]
+
+    def all(self, values: Mapping[str, Value], env: Env) -> Values:
+        """Everything that there is to know of a fact: operands, parameters, all lets."""
+        return self.finish(self.start(self.operands(values), env)[0], env)[0]
+
+    def finish(self, slots: Values, env: Env) -> tuple[Values, Values]:
+        """The rest of the lets added; and what `second` gives."""
+        found = self._second(slots, env)
+        return slots + found[: self._more], found[self._more :]
 
     def value(self, slots: Values, name: str) -> Value:
         """The value of an operand, parameter or let; a late let only after `finish`."""
@@ -102,16 +125,17 @@ class Program:
                 return self._reason(names_in(let), name, value, slots) if let else f"missing:{name}:{value}"
         return f"missing:{last}:{found}"
 
-    def _yielded(self, slots: Values) -> Values:
-        mutable = list(slots)
-        for parameter, field in self._yields:
-            if (contract := slots[field]) is not Absence.EMPTY:
-                mutable[parameter] = contract
-        return tuple(mutable)
+    def _on(self, day: date) -> tuple[Values, Values]:
+        """The firm's values of a day: those that yield to a contract, and the others."""
+        parameters = self._words.parameters
+        found = [Absence.MISSING if (v := parameters[name].on(day)) is None else v for name in self._parameters]
+        split = len(self._contract)
+        self._dated[day] = tuple(found[:split]), tuple(found[split:])
+        return self._dated[day]
 
-    def _on(self, day: date) -> Values:
-        found = self._dated.get(day)
-        if found is None:
-            values = (self._words.parameters[name].on(day) for name in self._parameters)
-            found = self._dated[day] = tuple(Absence.MISSING if v is None else v for v in values)
-        return found
+
+def _picker(keys: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
+    """What takes these keys, or places, of a mapping or tuple; `itemgetter` gives no tuple for fewer than two."""
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    return lambda values: tuple([values[key] for key in keys])

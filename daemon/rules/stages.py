@@ -6,9 +6,9 @@ the next stage's instant of the same level or at its own deadline, whichever com
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from daemon.model.kinds import Absence, Value
 from daemon.model.notices import StagePlan
@@ -30,16 +30,28 @@ class _Parsed:
 
 
 class Planner:
-    """The stages of one rule, parsed once."""
+    """The stages of one rule, parsed once. `dated`: names whose value is a matter of the business date alone."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, dated: frozenset[str] = frozenset()) -> None:
         self._quiet = tuple(time.fromisoformat(text) for text in rule.quiet) if rule.quiet else None
         levels = [level.name for level in rule.levels] or [""]
         self._stages = {level: tuple(_parsed(stage) for stage in rule.stages_of(level)) for level in levels}
+        self._named = {level: any(not dated.issuperset(_names(one)) for one in self._stages[level]) for level in levels}
+        self._dated: dict[tuple[str, date], tuple[str, Absence] | None] = {}
 
-    def untold(self, level: str, values: Mapping[str, Value], env: Env) -> tuple[str, Absence] | None:
-        """The first instant of a level that cannot be told: the absent operand (or `calendar`) and the kind of its
-        absence."""
+    def untold(self, level: str, values: Callable[[], Mapping[str, Value]], env: Env) -> tuple[str, Absence] | None:
+        """The first instant of a level that cannot be told: the absent operand (or `calendar`) and the kind of its absence.
+
+        Where no instant names more than what the date gives, the answer is looked for once a business date.
+        """
+        if self._named[level]:
+            return self._untold(level, values(), env)
+        key = (level, env.business_date)
+        if key not in self._dated:
+            self._dated[key] = self._untold(level, values(), env)
+        return self._dated[key]
+
+    def _untold(self, level: str, values: Mapping[str, Value], env: Env) -> tuple[str, Absence] | None:
         made_at = _midnight(env)
         for parsed in self._stages[level]:
             for instant in (parsed.at, parsed.deadline):
@@ -100,6 +112,10 @@ class Planner:
 
 def _parsed(stage: Stage) -> _Parsed:
     return _Parsed(stage, parse_instant(stage.at), parse_instant(stage.deadline))
+
+
+def _names(one: _Parsed) -> tuple[str, ...]:
+    return (*one.at.names(), *one.deadline.names())
 
 
 def _midnight(env: Env) -> datetime:
