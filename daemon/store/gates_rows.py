@@ -148,7 +148,7 @@ def end_hold(
     if row is None or row["ended_at"] is not None:
         raise StoreConflict(f"hold {id}: {'ended' if row else 'no such hold'}, expected an open one")
     data = {"by": by, "reason": reason, "hold": str(id), "gone": gone, "counts": dict(allowed or {})}
-    actor = f"person:{by}" if person else f"sys:{by}"
+    actor = f"person:{by}" if person else by
     record = trail.append(tx, "release", t=now, actor=actor, cause=row["record"], rule=row["rule"], data=data)
     limits = None if allowed is None else canonical(dict(allowed))
     values = {"ended_at": micros(now), "ended_by": by, "allowed": limits, "gone": gone, "record": record}
