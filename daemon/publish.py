@@ -174,7 +174,8 @@ class LogFolder:
 class Publisher:
     """Publishes the records of one store as one log. Not for two threads at once.
 
-    `at` is called with the name of each step before it is taken: `assign stage settle swap sign checkpoint prune`.
+    `at` is called with the name of each step before it is taken: `assign stage settle swap sign checkpoint prune`;
+    `files` gives the folder's files.
     """
 
     def __init__(
@@ -185,12 +186,13 @@ class Publisher:
         origin: str,
         store: TrailStore,
         at: Callable[[str], None] = lambda step: None,
+        files: Callable[[Path], LogFolder] = LogFolder,
     ) -> None:
         try:
             self.origin = check_name(origin)
         except ValueError as reason:
             raise ConfigError(f"origin of the log: {reason}") from None
-        self._files = LogFolder(log_dir)
+        self._files = files(log_dir)
         self._heads, self._store, self._at = heads, store, at
         self._signing = keyring.signing
         self._known = tuple(VerifierKey(self.origin, key.public) for key in keyring.signing_keys)
