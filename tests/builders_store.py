@@ -11,6 +11,8 @@ import tempfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy import create_engine, text
+
 from daemon.security.keyring import Keyring
 from daemon.store.db import Store
 from daemon.store.engine import FILE_NAME
@@ -56,8 +58,12 @@ def _template() -> bytes:
 
 
 def new_store(folder: Path, *, url: str = "") -> Store:
-    """A new store in `folder`, migrated, with the keys of `keyring()`."""
-    if not url:
+    """A new store in `folder`, migrated, with the keys of `keyring()`; with a url, that database emptied first."""
+    if url:
+        with create_engine(url).begin() as tx:
+            tx.execute(text("DROP SCHEMA public CASCADE"))
+            tx.execute(text("CREATE SCHEMA public"))
+    else:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FILE_NAME).write_bytes(_template())
         (folder / FILE_NAME).chmod(0o600)

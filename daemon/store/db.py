@@ -34,7 +34,7 @@ from daemon.clock import RealClock
 from daemon.errors import ConfigError, DueNoticeError, StoreConflict
 from daemon.security.envelope import Key
 from daemon.security.keyring import ClientKeys, Keyring
-from daemon.store.engine import WRITE, make_engine, private_folder
+from daemon.store.engine import begin_options, make_engine, private_folder
 from daemon.store.known import Known
 from daemon.store.rows import get_meta, put_meta, revision
 from daemon.store.tables import meta
@@ -147,7 +147,7 @@ class Store:
     @contextmanager
     def _begun(self, *, writing: bool) -> Iterator[Tx]:
         try:
-            tx = self.engine.connect().execution_options(**{WRITE: writing})
+            tx = self.engine.connect().execution_options(**begin_options(self.engine, writing=writing))
         except DBAPIError as reason:
             raise StoreBusy(f"store: no connection could be made ({reason.orig})") from reason
         try:
@@ -241,9 +241,17 @@ class StateLock:
         self.release()
 
 
+def must_write(tx: Tx) -> TxState:
+    """The state of a writing transaction. Raises TypeError in a reading one: what it made would silently be rolled back."""
+    state = of(tx)
+    if not state.writing:
+        raise TypeError("a reading transaction was given, expected one of Store.write()")
+    return state
+
+
 def later(tx: Tx, table: Table, row: dict[str, Any]) -> None:
     """Insert `row` (every column named) with the commit: a thousand appended rows of a table are one statement."""
-    of(tx).pending.setdefault(table, []).append(row)
+    must_write(tx).pending.setdefault(table, []).append(row)
 
 
 def flush(tx: Tx) -> None:

@@ -48,6 +48,13 @@ def make_engine(folder: Path, url: str = "") -> Engine:
     return create_engine(url, hide_parameters=True, pool_size=4, max_overflow=4, pool_pre_ping=True)
 
 
+def begin_options(engine: Engine, *, writing: bool) -> dict[str, Any]:
+    """Execution options with which a transaction of this kind begins. A SQLite reader has one snapshot anyway."""
+    if engine.dialect.name == "sqlite":
+        return {WRITE: writing}
+    return {"isolation_level": "READ COMMITTED" if writing else "REPEATABLE READ"}
+
+
 def private_folder(folder: Path) -> Path:
     """Make `folder` if need be and let nobody but its owner into it (mode 0700)."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

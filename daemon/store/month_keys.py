@@ -13,7 +13,7 @@ from sqlalchemy import insert, select
 from daemon.clock import SHANGHAI, micros
 from daemon.security.envelope import Key, aad
 from daemon.store import trail
-from daemon.store.db import Tx, of
+from daemon.store.db import Tx, must_write, of
 from daemon.store.rows import one
 from daemon.store.tables import month_keys
 
@@ -54,7 +54,7 @@ def key_by_id(tx: Tx, id: bytes) -> Key:
 
 
 def _make(tx: Tx, purpose: str, month: str, now: datetime) -> Key:
-    keyring = of(tx).store.keyring
+    keyring = must_write(tx).store.keyring
     key = keyring.new_month_key()
     wrapped = keyring.wrap_key(key, aad("month_keys", "wrapped", key.id, None))
     row = {"id": key.id, "purpose": purpose, "month": month, "wrapped": wrapped, "kek": keyring.primary.id}

@@ -17,7 +17,7 @@ from daemon.clock import micros
 from daemon.errors import DueNoticeError
 from daemon.security.envelope import Key, aad
 from daemon.security.keyring import ClientKeys
-from daemon.store.db import Store, Tx, TxState, of
+from daemon.store.db import Store, Tx, TxState, must_write, of
 from daemon.store.rows import chunks, get_meta, next_numbers
 from daemon.store.tables import subject_index, subjects
 
@@ -50,6 +50,7 @@ def numbers(
     known = _known(tx, kind, blinds)
     missing = [key for key, blind in blinds.items() if blind not in known]
     if missing:
+        must_write(tx)
         owner = None if clients is None else dict(zip(keys, clients, strict=True))
         owned = None if owner is None else numbers(tx, CLIENT, [owner[key] for key in missing], now=now)
         made = next_numbers(tx, COUNTER, len(missing))

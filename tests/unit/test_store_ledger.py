@@ -130,11 +130,9 @@ def test_a_renewed_lease_holds(store: Store) -> None:
     assert claimable(store, 9, elapsed=ledger.LEASE + 1) == []
 
 
-def test_a_new_parent_voids_the_leases_of_earlier_boots(store: Store, tmp_path: Path) -> None:
+def test_a_new_parent_voids_the_leases_of_earlier_boots(store: Store) -> None:
     poll = due(store, 1)[0]
     old = claim(store, poll)
-    other = new_store(tmp_path / "other")
-    other.close()
     parent = reopen(store)
     parent.boot = "another boot"
     with parent.write() as tx:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -72,7 +73,7 @@ notices = Table(
     Column("revision", Integer, nullable=False, server_default="1"),
     Column("next_timer", BigInteger),
     Column("timer", Integer, nullable=False, server_default="0"),
-    Column("held", Boolean, nullable=False, server_default=text("0")),  # a correction that waits for a release
+    Column("held", Boolean, nullable=False, server_default=false()),  # a correction that waits for a release
     Column("told_at", BigInteger),
     Column("outcome", Text),
     Column("outcome_why", Text),
@@ -109,11 +110,11 @@ messages = Table(
     Column("body", Text),  # sealed exact bytes
     Column("terms", Text),  # terms it says
     Column("platform_id", Text, index=True),
-    Column("ever_in_doubt", Boolean, nullable=False, server_default=text("0")),
+    Column("ever_in_doubt", Boolean, nullable=False, server_default=false()),
     Column("handed_to_sms_at", BigInteger),
     Column("read_at", BigInteger),
     Column("acknowledged_at", BigInteger),
-    Column("contradicted", Boolean, nullable=False, server_default=text("0")),
+    Column("contradicted", Boolean, nullable=False, server_default=false()),
     Column("why", Text, nullable=False, server_default=""),
     Column("record", Text, nullable=False),
     UniqueConstraint("notice", "role", "channel", "generation"),

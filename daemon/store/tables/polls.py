@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -115,7 +116,7 @@ holds = Table(
     Column("ended_at", BigInteger),
     Column("ended_by", Text),
     Column("allowed", Text),  # the counts a release allows, JSON
-    Column("gone", Boolean, nullable=False, server_default=text("0")),  # a release of what is gone
+    Column("gone", Boolean, nullable=False, server_default=false()),  # a release of what is gone
     Column("record", Text, nullable=False),
     Index("ix_holds_open", "feed", "rule", unique=True, sqlite_where=text("ended_at IS NULL"),
           postgresql_where=text("ended_at IS NULL")),

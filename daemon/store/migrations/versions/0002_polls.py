@@ -104,7 +104,7 @@ def upgrade() -> None:
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.Column("ended_by", sa.Text(), nullable=True),
         sa.Column("allowed", sa.Text(), nullable=True),
-        sa.Column("gone", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("gone", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("record", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_holds")),
     )
