@@ -8,7 +8,7 @@ Several index entries may lead to one number (aliases). Rotating and destroying 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import insert, select
@@ -50,7 +50,7 @@ def numbers(
     known = _known(tx, kind, blinds)
     missing = [key for key, blind in blinds.items() if blind not in known]
     if missing:
-        must_write(tx)
+        store = must_write(tx).store
         owner = None if clients is None else dict(zip(keys, clients, strict=True))
         owned = None if owner is None else numbers(tx, CLIENT, [owner[key] for key in missing], now=now)
         made = next_numbers(tx, COUNTER, len(missing))
@@ -64,8 +64,7 @@ def numbers(
             tx.execute(insert(subjects), rows)
         new = {blinds[key]: number for number, key in zip(made, missing, strict=True)}
         tx.execute(insert(subject_index), [{"kind": kind, "blind": b, "number": n} for b, n in new.items()])
-        remember = of(tx).store.known.add_numbers
-        of(tx).after_commit.append(lambda: remember(kind, new))
+        _remember(tx, lambda: store.known.add_numbers(kind, new))
         known = known | new
     return {key: known[blind] for key, blind in blinds.items()}
 
@@ -113,8 +112,8 @@ def clients_of(tx: Tx, wanted: Iterable[int]) -> dict[int, int]:
         found.update({number: client for number, client in rows})  # noqa: C416
     if absent := [n for n in missing if n not in found]:
         raise LookupError(f"subject {absent[0]}: no such number in the store")
-    if found and not of(tx).writing:
-        known.add_clients(found)
+    if found:
+        _remember(tx, lambda: known.add_clients(found))
     return {n: found[n] if n in found else known.clients[n] for n in ask}
 
 
@@ -143,6 +142,14 @@ def keys_of_many(tx: Tx, clients: Iterable[int]) -> dict[int, ClientKeys]:
     if absent := [client for client in missing if client not in found]:
         raise LookupError(f"client {absent[0]}: no such number in the store")
     return found
+
+
+def _remember(tx: Tx, what: Callable[[], None]) -> None:
+    """Remember what a reader found at once, what a writer found or made when it is committed."""
+    if of(tx).writing:
+        of(tx).after_commit.append(what)
+    else:
+        what()
 
 
 def _remember_keys(state: TxState, client: int, keys: ClientKeys) -> None:
@@ -182,8 +189,8 @@ def _known(tx: Tx, kind: str, blinds: dict[str, bytes]) -> dict[bytes, int]:
     found = _from_index(tx, kind, missing)
     older = {} if len(found) == len(missing) else _by_older_keys(tx, kind, blinds, known.keys() | found.keys())
     found |= older
-    if found and not of(tx).writing:
-        store.known.add_numbers(kind, found)
+    if found:
+        _remember(tx, lambda: store.known.add_numbers(kind, found))
     return known | found
 
 
