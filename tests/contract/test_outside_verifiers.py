@@ -1,0 +1,225 @@
+"""The log verified by code nobody here wrote: `tlog-scales` (PyPI) and Go's `x/mod/sumdb` by the driver in
+tests/outside/verifylog. Both re-hash every record; one flipped bit anywhere is found by both and by ours.
+
+The driver needs Debian's golang-go and golang-golang-x-mod-dev; where they are missing its tests are skipped, in CI
+they fail.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tlog_scales.reader import TilesReader
+from tlog_scales.signing import Vkey
+from tlog_scales.tiles import leaf_hash
+from tlog_scales.tlog import Checkpoint
+
+from daemon.audit.checkpoint import VerifierKey
+from daemon.audit.export import export_folder
+from daemon.audit.folder import folder_reader
+from daemon.audit.tree import consistency_proof, inclusion_proof, verify_consistency, verify_inclusion
+from daemon.audit.verify import verify
+from tests.outside.logs import chain, files_of, published, record
+
+DRIVER = Path(__file__).parents[1] / "outside" / "verifylog"
+LIBRARIES = "/usr/share/gocode"
+"""Where Debian puts the sources of Go libraries; GOPATH overrides it."""
+SMALL = 16
+
+
+class Memory:
+    """The files of a log as a backend of `tlog-scales`."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self.files = files
+
+    def get(self, *path: str) -> bytes | None:
+        return self.files.get("/".join(path))
+
+
+def scales_accepts(files: dict[str, bytes], vkey: str) -> bool:
+    """Signature, root, and every record with its own inclusion proof, by `tlog-scales`; whatever it raises is a no."""
+    try:
+        _scales(files, vkey)
+    except Exception:
+        return False
+    return True
+
+
+def _scales(files: dict[str, bytes], vkey: str) -> None:
+    reader = TilesReader(Memory(files))
+    head = reader.get_checkpoint()
+    # It reads base64, numbers and line ends laxly: what it writes must be what it read.
+    assert head.serialize().encode() == files["checkpoint"]
+    head.verify(Vkey.from_string(vkey))
+    assert reader.calculate_root_hash() == head.root_hash
+    for index in range(head.size):
+        proof = reader.get_inclusion_proof(index, head.size)
+        proof.check(leaf_hash(reader.get_entry(index)), head.root_hash)
+
+
+def ours_accepts(files: dict[str, bytes], vkey: VerifierKey) -> bool:
+    def read(path: str) -> bytes:
+        if path not in files:
+            raise FileNotFoundError(path)
+        return files[path]
+
+    return verify(read, [vkey]).ok
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Go driver, built offline from source."""
+    libraries = os.environ.get("GOPATH", LIBRARIES)
+    missing = not shutil.which("go") or not (Path(libraries) / "src/golang.org/x/mod/sumdb/tlog").is_dir()
+    if missing and "CI" not in os.environ:
+        pytest.skip("needs Debian's golang-go and golang-golang-x-mod-dev")
+    binary = tmp_path_factory.mktemp("driver") / "verifylog"
+    settings = {"GO111MODULE": "off", "GOPATH": libraries, "GOFLAGS": "", "CGO_ENABLED": "0"}
+    build = ["go", "build", "-o", str(binary), "."]
+    done = subprocess.run(build, cwd=DRIVER, env=os.environ | settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return binary
+
+
+def ask(driver: Path, jobs: Iterable[dict[str, Any]]) -> list[str]:
+    """The driver's answer to each job."""
+    lines = "".join(json.dumps(job) + "\n" for job in jobs)
+    done = subprocess.run([str(driver)], input=lines, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+Log = tuple[Path, dict[str, bytes], VerifierKey]
+
+
+def make_log(folder: Path, records: Sequence[bytes]) -> Log:
+    made = published(folder, records)
+    return folder / "log", files_of(folder / "log"), made.key
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Log:
+    """Sixteen short records."""
+    records = [record(n, kind="heartbeat", data={}, rule_set=None, actor="sys:d") for n in range(SMALL)]
+    return make_log(tmp_path_factory.mktemp("small"), records)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Log:
+    """Three bundles, two levels of tiles."""
+    return make_log(tmp_path_factory.mktemp("large"), chain(600))
+
+
+@pytest.mark.parametrize("count", [1, 2, 255, 256, 257, 600])
+def test_a_published_log_is_accepted_by_all(tmp_path: Path, driver: Path, count: int) -> None:
+    folder, files, key = make_log(tmp_path, chain(count))
+    assert ask(driver, [{"dir": str(folder), "vkey": str(key)}]) == ["OK"]
+    assert scales_accepts(files, str(key))
+    assert ours_accepts(files, key)
+
+
+def test_an_export_is_accepted_by_all(tmp_path: Path, driver: Path, large: Log) -> None:
+    folder, _, key = large
+    export_folder(folder_reader(folder), tmp_path / "export", {})
+    assert ask(driver, [{"dir": str(tmp_path / "export"), "vkey": str(key)}]) == ["OK"]
+    assert scales_accepts(files_of(tmp_path / "export"), str(key))
+
+
+def flips(files: dict[str, bytes], bits: Sequence[int] | None) -> Iterator[tuple[str, int, int]]:
+    """(path, offset, bit): of every byte all bits, or one of `bits` in turn."""
+    for path, raw in sorted(files.items()):
+        for offset in range(len(raw)):
+            yield from ((path, offset, bit) for bit in (range(8) if bits is None else [bits[offset % len(bits)]]))
+
+
+def flipped(files: dict[str, bytes], path: str, offset: int, bit: int) -> dict[str, bytes]:
+    raw = bytearray(files[path])
+    raw[offset] ^= 1 << bit
+    return files | {path: bytes(raw)}
+
+
+def every_flip_is_found(driver: Path, log: Log, bits: Sequence[int] | None) -> None:
+    folder, files, key = log
+    places = list(flips(files, bits))
+    job = {"dir": str(folder), "vkey": str(key)}
+    answers = ask(driver, [job, *(job | {"path": p, "offset": o, "bit": b} for p, o, b in places), job])
+    assert answers[0] == answers[-1] == "OK"
+    assert [place for place, answer in zip(places, answers[1:-1], strict=True) if not answer.startswith("BAD")] == []
+    assert [place for place in places if ours_accepts(flipped(files, *place), key)] == []
+    assert [place for place in places if scales_accepts(flipped(files, *place), str(key))] == []
+
+
+def test_a_flipped_bit_in_every_byte_is_found_by_all(driver: Path, small: Log) -> None:
+    every_flip_is_found(driver, small, [0, 5, 1, 7, 2, 6, 3, 4])
+
+
+@pytest.mark.slow
+def test_every_flipped_bit_is_found_by_all(driver: Path, small: Log) -> None:
+    every_flip_is_found(driver, small, None)
+
+
+def mutation(files: dict[str, bytes], chance: random.Random) -> dict[str, bytes | None]:
+    """Files to replace or, with None, to take away: bits flipped, ends cut, files deleted and swapped."""
+    path, other = chance.sample(sorted(files), 2)
+    raw = files[path]
+    kind = chance.randrange(4)
+    if kind == 0:
+        changed = bytearray(raw)
+        changed[chance.randrange(len(raw))] ^= 1 << chance.randrange(8)
+        return {path: bytes(changed)}
+    if kind == 1:
+        return {path: raw[: chance.randrange(len(raw))]}
+    if kind == 2:
+        return {path: None}
+    return {path: files[other], other: raw}
+
+
+def test_mutations_of_a_larger_log_are_found_by_ours_and_by_go(driver: Path, large: Log) -> None:
+    folder, files, key = large
+    chance = random.Random(20240201)
+    changes = [mutation(files, chance) for _ in range(150)]
+    coded = [{p: None if raw is None else base64.b64encode(raw).decode() for p, raw in c.items()} for c in changes]
+    answers = ask(driver, ({"dir": str(folder), "vkey": str(key), "files": change} for change in coded))
+    assert [answer for answer in answers if not answer.startswith("BAD")] == []
+    for change in changes:
+        seen = {path: raw for path, raw in (files | change).items() if raw is not None}
+        assert not ours_accepts(seen, key)
+
+
+def test_a_signature_line_that_does_not_reencode_is_refused_by_ours_and_by_go(driver: Path, small: Log) -> None:
+    folder, files, key = small
+    lines, _, code = files["checkpoint"].removesuffix(b"=\n").rpartition(b" ")
+    alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    # Of the last character's six bits the lowest two belong to no byte.
+    other = code[:-1] + bytes((alphabet[alphabet.index(code[-1]) + 1],))
+    assert base64.b64decode(other + b"=") == base64.b64decode(code + b"=")
+    changed = lines + b" " + other + b"=\n"
+    job = {"dir": str(folder), "vkey": str(key), "files": {"checkpoint": base64.b64encode(changed).decode()}}
+    assert ask(driver, [job])[0].startswith("BAD signature line")
+    assert not ours_accepts(files | {"checkpoint": changed}, key)
+
+
+@pytest.mark.parametrize("old", [1, 2, 255, 256, 300, 599, 600])
+def test_proofs_are_the_same_here_and_outside(large: Log, old: int) -> None:
+    folder, files, key = large
+    read, outside = folder_reader(folder), TilesReader(Memory(files))
+    head = outside.get_checkpoint()
+    assert isinstance(head, Checkpoint)
+    proof = outside.get_consistency_proof(old, 600)
+    assert consistency_proof(read, old, 600) == proof.node_hashes
+    assert verify_consistency(old, 600, outside.mth(0, old), head.root_hash, proof.node_hashes)
+    index = old - 1
+    path = outside.get_inclusion_proof(index, 600).node_hashes
+    assert inclusion_proof(read, index, 600) == path
+    assert verify_inclusion(index, 600, leaf_hash(outside.get_entry(index)), path, head.root_hash)
+    assert Vkey.from_string(str(key)).serialize() == str(key)
