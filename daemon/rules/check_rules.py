@@ -6,6 +6,7 @@ What passes compiles (decider.py) and finds every value its card asks for. Every
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from itertools import combinations
 
 from daemon.cards.card import Card
@@ -13,7 +14,7 @@ from daemon.cards.lint import lint
 from daemon.cards.rcs import CTCU
 from daemon.cards.words import shipped_elements, shipped_words
 from daemon.errors import Finding
-from daemon.model.kinds import PERSONAL_TYPES, FactKind, Field, Type
+from daemon.model.kinds import PERSONAL_TYPES, FactKind, Field, Scalar, Type
 from daemon.rules.checks import Expressions
 from daemon.rules.expressions import parse
 from daemon.rules.load_rules import RuleFile
@@ -44,7 +45,6 @@ class RuleCheck:
         self._lets: dict[str, ExprType] = {}
 
     def run(self) -> bool:
-        before = len(self._findings)
         kind = self._kinds.get(self._rule.kind)
         if kind is None or kind.use != "facts":
             known = sorted(n for n, k in self._kinds.items() if k.use == "facts")
@@ -56,11 +56,15 @@ class RuleCheck:
         self._conditions()
         self._names()
         self._stages()
-        if len(self._findings) == before:
+        if self._sound():
             self._dates()
             self._order()
             self._card()
-        return len(self._findings) == before
+        return self._sound()
+
+    def _sound(self) -> bool:
+        """Whether nothing is wrong in the rule's file so far: only then do its parts parse."""
+        return all(finding.path != self._rule.path for finding in self._findings)
 
     def _scope(self) -> Scope:
         names = {n: Declared.of(p.type, (), "parameter") for n, p in self._parameters.items()}
@@ -189,7 +193,7 @@ class RuleCheck:
             return False
         days = {v.start for v in (*a.values, *b.values) if v.start >= self._rule.effective} | {self._rule.effective}
         pairs = [(a.on(day), b.on(day)) for day in days]
-        return any(x > y if op in ("<", "<=") else x < y for x, y in pairs if x is not None and y is not None)  # type: ignore[operator]
+        return any(_beyond(x, y) if op in ("<", "<=") else _beyond(y, x) for x, y in pairs)
 
     def _card(self) -> None:
         rule = self._rule
@@ -230,6 +234,10 @@ class RuleCheck:
         if ROWS in self._rule.terms or row_only(self._kind):
             offered[ROWS] = Type.TEXT
         return offered
+
+
+def _beyond(left: Scalar | None, right: Scalar | None) -> bool:
+    return isinstance(left, Decimal) and isinstance(right, Decimal) and left > right
 
 
 def _field_type(type_: ExprType) -> Type:

@@ -15,6 +15,7 @@ import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from daemon.cards.card import Card
@@ -98,6 +99,12 @@ def _read(path: Path, name: str) -> bytes:
         if not stat.S_ISREG(known.st_mode) or known.st_size > MAX_FILE_BYTES:
             raise ConfigError(f"{name}: {known.st_size} bytes, expected a regular file of at most {MAX_FILE_BYTES}")
         return file.read(MAX_FILE_BYTES)
+
+
+@lru_cache(maxsize=512)
+def _card(data: bytes, path: str) -> Card:
+    """A card by its bytes: compiling templates is most of the work of a reload that changes none of them."""
+    return load_card(data, path)
 
 
 def load(files: Mapping[str, bytes]) -> Loaded:
@@ -202,7 +209,7 @@ class _Loader:
         found = {}
         for name, path in self._paths["card"].items():
             try:
-                card = load_card(self._files[path], path)
+                card = _card(self._files[path], path)
             except FindingsError as error:
                 self.findings += error.findings
                 continue

@@ -1,0 +1,182 @@
+"""The gates: fixed order, every answer kept, the first that does not pass decides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.model.decisions import Bucket
+from daemon.model.kinds import Absence
+from daemon.rules.gates import (
+    CONSENTS,
+    GATES,
+    HOLD,
+    MARKETING,
+    NAMES,
+    PASS,
+    SEND,
+    SERVICE,
+    SOURCE_STATES,
+    SUPPRESS,
+    GateFacts,
+    GateInputs,
+    run,
+    status_verdict,
+    verdict_of,
+)
+from daemon.rules.schema import Gates, Rule
+from tests.builders_rules import FUND, MARGIN, shipped
+
+NOTHING = GateFacts("normal", {}, {})
+CONSENTED = GateInputs(consent="in")
+
+inputs_ = st.builds(
+    GateInputs,
+    st.booleans(),
+    st.sampled_from(SOURCE_STATES),
+    st.sampled_from(["", "complaint"]),
+    st.sampled_from(CONSENTS),
+    st.booleans(),
+    st.integers(0, 9),
+    st.booleans(),
+)
+truths = st.sampled_from([True, False, Absence.MISSING])
+facts_ = st.builds(
+    GateFacts,
+    st.sampled_from([None, *SERVICE, "strange", Absence.EMPTY]),
+    st.dictionaries(st.sampled_from(["individuals", "branch"]), truths),
+    st.dictionaries(st.sampled_from(["differs", "unchecked"]), truths),
+)
+
+
+def fund() -> Rule:
+    return shipped().rules[FUND]
+
+
+def outcome(rule: Rule, inputs: GateInputs, facts: GateFacts = NOTHING) -> tuple[Bucket, str] | None:
+    return verdict_of(run(rule, inputs, facts))
+
+
+@given(inputs_, facts_)
+def test_every_gate_answers_in_the_fixed_order(inputs: GateInputs, facts: GateFacts) -> None:
+    results = run(fund(), inputs, facts)
+    assert tuple(r.gate for r in results) == NAMES
+    assert len(GATES) == len(NAMES)
+
+
+@given(inputs_, facts_)
+def test_first_gate_that_does_not_pass_decides(inputs: GateInputs, facts: GateFacts) -> None:
+    results = run(fund(), inputs, facts)
+    blocked = [r for r in results if r.verdict != PASS]
+    found = verdict_of(results)
+    assert (found is None) == (not blocked)
+    if found and blocked:
+        assert found[1] in (f"gate:{blocked[0].gate}", f"declared:{blocked[0].reason}")
+
+
+@given(inputs_, facts_)
+def test_release_lifts_holds_and_never_a_suppression(inputs: GateInputs, facts: GateFacts) -> None:
+    before = run(fund(), replace(inputs, released=False), facts)
+    after = run(fund(), replace(inputs, released=True), facts)
+    for held, released in zip(before, after, strict=True):
+        if held.verdict == SUPPRESS:
+            assert released == held
+        assert released.verdict != HOLD
+
+
+@given(inputs_)
+def test_inputs_survive_json(inputs: GateInputs) -> None:
+    assert GateInputs.from_json(inputs.to_json()) == inputs
+
+
+@pytest.mark.parametrize("found", [{"stoped": True}, {"stopped": 1}, {"consent": "maybe"}, {"source": "gone"}])
+def test_inputs_of_another_shape_are_refused(found: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="gate inputs"):
+        GateInputs.from_json(found)
+
+
+def test_nothing_in_the_way_passes() -> None:
+    assert outcome(fund(), CONSENTED) is None
+
+
+@pytest.mark.parametrize("status", sorted(SERVICE))
+def test_service_reaches_all_but_the_closed_and_the_deceased(status: str) -> None:
+    barred = status in ("closed", "deceased")
+    assert status_verdict(fund(), status) == (SUPPRESS if barred else SEND)
+
+
+@pytest.mark.parametrize("status", sorted(MARKETING))
+def test_marketing_reaches_normal_clients_only(status: str) -> None:
+    rule = replace(fund(), category="marketing")
+    assert (status_verdict(rule, status) == SEND) == (status in ("normal", "institution"))
+
+
+def test_status_in_no_table_is_indeterminate() -> None:
+    for status in ("strange", Absence.MISSING):
+        assert outcome(fund(), CONSENTED, replace(NOTHING, status=status)) == (Bucket.INDETERMINATE, "gate:status")
+
+
+def test_rule_without_a_status_field_asks_for_none() -> None:
+    assert outcome(fund(), CONSENTED, replace(NOTHING, status=None)) is None
+
+
+def test_freeze_never_gates_a_margin_call() -> None:
+    margin = shipped().rules[MARGIN]
+    for status in ("frozen", Absence.MISSING, Absence.INVALID):
+        assert outcome(margin, GateInputs(), replace(NOTHING, status=status)) is None
+
+
+def test_margin_call_to_the_deceased_waits_for_a_person() -> None:
+    margin = shipped().rules[MARGIN]
+    dead = replace(NOTHING, status="deceased")
+    assert outcome(margin, GateInputs(), dead) == (Bucket.HELD, "gate:status")
+    assert outcome(margin, GateInputs(released=True), dead) is None
+
+
+@pytest.mark.parametrize(
+    ("asks", "said", "expected"),
+    [
+        ("none", "out", None),
+        ("opt_out", "none", None),
+        ("opt_out", "in", None),
+        ("opt_out", "out", Bucket.SUPPRESSED),
+        ("opt_out", "unknown", Bucket.INDETERMINATE),
+        ("opt_in", "in", None),
+        ("opt_in", "none", Bucket.SUPPRESSED),
+        ("opt_in", "out", Bucket.SUPPRESSED),
+        ("opt_in", "unknown", Bucket.INDETERMINATE),
+    ],
+)
+def test_consent_as_far_as_the_rule_asks(asks: str, said: str, expected: Bucket | None) -> None:
+    found = outcome(replace(fund(), gates=Gates(consent=asks)), GateInputs(consent=said), replace(NOTHING, status=None))
+    assert (found and found[0]) == expected
+
+
+def test_late_source_holds_unless_the_rule_speaks_unasked() -> None:
+    late = GateInputs(source="late", consent="in")
+    assert outcome(fund(), late) == (Bucket.HELD, "gate:source")
+    assert outcome(replace(fund(), if_unasked="send"), late) is None
+
+
+def test_cap_counts_other_obligations_only() -> None:
+    full = GateInputs(consent="in", cap_used=5)
+    assert outcome(fund(), replace(full, cap_used=4)) is None
+    assert outcome(fund(), full) == (Bucket.SUPPRESSED, "gate:cap")
+    assert outcome(fund(), replace(full, has_notice=True)) is None
+
+
+def test_true_exclusion_wins_over_an_unknown_one() -> None:
+    facts = replace(NOTHING, excludes={"a": Absence.MISSING, "b": True})
+    assert outcome(fund(), CONSENTED, facts) == (Bucket.SUPPRESSED, "gate:exclude")
+    facts = replace(NOTHING, excludes={"a": Absence.MISSING, "b": False})
+    assert outcome(fund(), CONSENTED, facts) == (Bucket.INDETERMINATE, "gate:exclude")
+
+
+def test_declared_hold_names_itself() -> None:
+    facts = replace(NOTHING, holds={"unchecked": False, "differs": True})
+    assert outcome(fund(), CONSENTED, facts) == (Bucket.HELD, "declared:differs")
+    facts = replace(NOTHING, holds={"unchecked": Absence.MISSING})
+    assert outcome(fund(), CONSENTED, facts) == (Bucket.INDETERMINATE, "declared:unchecked")

@@ -1,0 +1,170 @@
+"""The strict loader: the shipped set is clean, every mistake is told at its place, nothing makes it raise."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from pathlib import Path
+
+import pytest
+
+from daemon.errors import ConfigError
+from daemon.rules.cases import run_cases
+from daemon.rules.digest import digest, listing
+from daemon.rules.load import MAX_FILE_BYTES, load, read_folder, sort_of
+from daemon.yamlfile import FindingsError, YMap
+from daemon.yamlfile import load as load_yaml
+from tests.builders_rules import ROOT, changed, load_changed, shipped, shipped_files
+
+BAD = sorted((ROOT / "tests" / "corpus" / "rules_bad").glob("*.yaml"))
+
+
+def mistake(path: Path) -> YMap:
+    return load_yaml(path.read_bytes(), path.name)
+
+
+def test_shipped_set_has_no_finding() -> None:
+    assert load(shipped_files()).findings == ()
+
+
+def test_every_shipped_rule_has_cases_and_all_come_out_as_expected() -> None:
+    results = run_cases(shipped())
+    assert [str(r) for r in results if not r.passed] == []
+    assert {r.case.rule for r in results} == set(shipped().rules)
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
+def test_mistake_is_told_at_its_place(path: Path) -> None:
+    bad = mistake(path)
+    loaded = load_changed(bad["path"], bad["replace"], bad["by"])
+    assert loaded.ruleset is None
+    found = [f for f in loaded.findings if all(said in str(f) for said in bad["says"])]
+    assert found, "\n".join(map(str, loaded.findings))
+    assert found[0].line > 0 or found[0].key == "cases"
+
+
+def test_mistakes_of_all_files_are_told_at_once() -> None:
+    names = ("bad_date", "parameter_gap", "formula_of_wrong_type", "case_unknown_gate", "misspelt_field", "bad_span")
+    files = dict(shipped_files())
+    bad = [mistake(ROOT / "tests" / "corpus" / "rules_bad" / f"{name}.yaml") for name in names]
+    for one in bad:
+        files[one["path"]] = files[one["path"]].replace(one["replace"].encode(), one["by"].encode(), 1)
+    text = [str(f) for f in load(files).findings]
+    for one in bad:
+        if one["path"].endswith(".cases.yaml"):
+            continue  # cases of a rule that is wrong itself cannot be read against it
+        assert any(all(said in line for said in one["says"]) for line in text), one["says"]
+
+
+def test_findings_are_sorted_and_told_once() -> None:
+    findings = load_changed("rules/margin/maintenance.yaml", "debts == 0", "debt == 0").findings
+    assert list(findings) == sorted(set(findings))
+
+
+@pytest.mark.parametrize(
+    "text", ["rule: x\ty", "rule: a\u202eb", "rule: a\u200bb", "rule: [", "", "- a", "\ufeffrule: x"]
+)
+def test_file_that_is_no_clean_yaml_is_a_finding(text: str) -> None:
+    loaded = load({**shipped_files(), "rules/ipo/payment.yaml": text.encode()})
+    assert loaded.ruleset is None
+    assert any(f.path == "rules/ipo/payment.yaml" for f in loaded.findings)
+
+
+def test_rule_without_case_file_is_a_finding() -> None:
+    files = {p: b for p, b in shipped_files().items() if p != "rules/ipo/payment.cases.yaml"}
+    assert "no case file" in str(load(files).findings[0])
+
+
+def test_cases_without_rule_are_a_finding() -> None:
+    files = {p: b for p, b in shipped_files().items() if p != "rules/ipo/payment.yaml"}
+    assert any("a rule file rules/ipo/payment.yaml" in str(f) for f in load(files).findings)
+
+
+def test_set_without_the_exchange_calendar_is_a_finding() -> None:
+    files = {p: b for p, b in shipped_files().items() if not p.startswith("rules/calendars/")}
+    assert any("the exchange's calendar" in str(f) for f in load(files).findings)
+
+
+def test_strange_file_is_a_finding_because_it_counts_for_the_digest() -> None:
+    loaded = load({**shipped_files(), "rules/ipo/Payment.yml": b"a: b"})
+    assert [f.path for f in loaded.findings] == ["rules/ipo/Payment.yml"]
+
+
+def test_required_raises_every_finding() -> None:
+    with pytest.raises(FindingsError, match="debt"):
+        load_changed("rules/margin/maintenance.yaml", "debts == 0", "debt == 0").required()
+
+
+def test_damaged_files_never_make_it_raise() -> None:
+    rng = random.Random(20240201)
+    paths = [p for p in shipped_files() if not p.startswith("rules/calendars/")]
+    for _ in range(40):
+        path = rng.choice(paths)
+        lines = shipped_files()[path].decode().split("\n")
+        i = rng.randrange(len(lines))
+        lines[i : i + 1] = rng.choice(
+            [[], [lines[i]] * 2, [lines[i].split(":")[0] + ": []"], [lines[i][::-1]], ["x: 1"]]
+        )
+        loaded = load({**shipped_files(), path: "\n".join(lines).encode()})
+        assert (loaded.ruleset is None) == bool(loaded.findings)
+
+
+def test_digest_is_what_sha256sum_prints() -> None:
+    files = {"b": b"2", "a": b"1"}
+    text = f"{hashlib.sha256(b'1').hexdigest()}  a\n{hashlib.sha256(b'2').hexdigest()}  b\n".encode()
+    assert listing(files) == text
+    assert digest(files) == hashlib.sha256(text).hexdigest()
+
+
+def test_digest_of_the_set_changes_with_any_byte_of_any_file() -> None:
+    seen = {shipped().digest}
+    for path in shipped_files():
+        seen.add(digest({**shipped_files(), path: shipped_files()[path] + b"\n"}))
+    assert len(seen) == 1 + len(shipped_files())
+
+
+def test_paths_say_what_they_hold() -> None:
+    assert sort_of("rules/margin/maintenance.yaml") == ("rule", "margin/maintenance")
+    assert sort_of("rules/margin/maintenance.cases.yaml") == ("cases", "margin/maintenance")
+    assert sort_of("rules/kinds/client.yaml") == ("kind", "client")
+    assert sort_of("templates/margin/maintenance.card.yaml") == ("card", "margin/maintenance")
+    assert sort_of("rules/../x.yaml") == ("", "")
+
+
+def folder(root: Path) -> Path:
+    for name in ("rules", "templates"):
+        (root / name).mkdir()
+    (root / "rules" / "links.yaml").write_text("hosts: []\n")
+    return root
+
+
+def test_folder_is_read_without_what_decides_nothing(tmp_path: Path) -> None:
+    root = folder(tmp_path)
+    (root / "rules" / "README.md").write_text("read me")
+    (root / "rules" / "approvals").mkdir()
+    (root / "rules" / "approvals" / "x.sig").write_text("signature")
+    assert read_folder(root) == {"rules/links.yaml": b"hosts: []\n"}
+
+
+def test_folder_with_a_link_is_refused(tmp_path: Path) -> None:
+    root = folder(tmp_path)
+    (root / "rules" / "kinds").symlink_to(tmp_path)
+    with pytest.raises(ConfigError, match="symbolic link"):
+        read_folder(root)
+
+
+def test_oversized_file_is_refused(tmp_path: Path) -> None:
+    root = folder(tmp_path)
+    (root / "templates" / "x.yaml").write_bytes(b" " * (MAX_FILE_BYTES + 1))
+    with pytest.raises(ConfigError, match="at most"):
+        read_folder(root)
+
+
+def test_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="expected rules and cards"):
+        read_folder(tmp_path)
+
+
+def test_kind_whose_rows_a_part_cannot_tell_apart_is_refused() -> None:
+    found = load(changed("rules/kinds/waiver.yaml", "          client_no: client_id\n", "")).findings
+    assert any("no column for 'client_no'" in str(f) for f in found)
