@@ -6,8 +6,7 @@ Other ways out (robots, mail, SMS by another gateway) hang on the same call.
 
 from __future__ import annotations
 
-from loguru import logger
-
+from daemon.log import logger
 from daemon.store import pages
 from daemon.store.db import Store
 

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from loguru import logger
-
 from daemon import alarms, sdnotify
 from daemon.app_parts import worlds_of
 from daemon.channels.channel import Received
@@ -24,6 +22,7 @@ from daemon.deliver import Deliverer
 from daemon.deliver.routes import Routes
 from daemon.errors import ConfigError
 from daemon.intake import Intake
+from daemon.log import logger
 from daemon.polls import Polls
 from daemon.publish import HeadStore, Publisher
 from daemon.rules.load import Loaded
@@ -58,8 +57,6 @@ class Parts:
     port: int = 0
     poll_children: int = 2
     covers: Callable[[str, date], bool] = lambda feed, day: True
-    files_of: Callable[[], Mapping[str, bytes]] = dict
-    unsigned: bool = True
     since: datetime | None = None
     closers: Sequence[Callable[[], object]] = field(default_factory=tuple)
 
@@ -158,11 +155,15 @@ class App:
 
     async def publish(self, now: datetime, *, whole: bool = False) -> None:
         """Publish when a minute has passed or enough waits; with `whole`, until nothing waits."""
-        waiting = await asyncio.to_thread(trail.waiting, self.store)
+        waiting = await asyncio.to_thread(trail.TrailStore(self.store).waiting)
         overdue = self.clock.elapsed() - self._published >= PUBLISH_EVERY
         if waiting and (whole or overdue or waiting >= PUBLISH_AT):
-            await asyncio.to_thread(self.publisher.publish)
+            await asyncio.to_thread(self._publish_all)
             self._published = self.clock.elapsed()
+
+    def _publish_all(self) -> None:
+        while self.publisher.publish():
+            pass
 
     async def run(self) -> None:
         """Passes until told to stop, then drain: no new poll, what is in `sending` settles, the log is published."""

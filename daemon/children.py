@@ -125,7 +125,7 @@ def main(pipe: Connection, config: ChildConfig) -> None:
     from daemon.security.keyring import Keyring
     from daemon.store.db import Store
 
-    log.configure(config.log_level)
+    log.start(config.log_level)
     keyring = Keyring.load(config.key_file, config.credentials)
     store: Store | None = None
     worlds: dict[str, Any] = {}
@@ -155,10 +155,9 @@ def _look(pipe: Connection) -> None:
 
 def run(world: Any, job: Job) -> Done:
     """Claim and run one poll."""
-    from loguru import logger
-
     from daemon.cycle import poll
     from daemon.errors import DueNoticeError, StoreConflict
+    from daemon.log import logger
     from daemon.store import ledger
 
     elapsed = int(world.store.elapsed() * 1_000_000)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from loguru import logger
-
 from daemon.children import Child, ChildConfig, Job
 from daemon.clock import from_micros, micros
+from daemon.log import logger
 from daemon.model.kinds import Feed
 from daemon.model.states import PollState
 from daemon.schedule import Timetable

@@ -145,7 +145,8 @@ class GatewayBase(Section):
 
 
 class CtcuGateway(GatewayBase):
-    """A CT/CU chatbot. `button_bytes: 0` counts characters only."""
+    """A CT/CU chatbot. `button_bytes: 0` counts characters only. `repeat`: does the platform honour a repeated messageId; the
+    specification does not say."""
 
     dialect: Literal["ctcu"]
     root: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")]
@@ -155,6 +156,7 @@ class CtcuGateway(GatewayBase):
     callback_token_file: Secret
     version: Name = "v1"
     button_bytes: Annotated[int, Field(ge=0, le=200)] = 25
+    repeat: Literal["yes", "no", "unknown"] = "unknown"
 
 
 class DryrunGateway(GatewayBase):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 
 from daemon.decide.reading import FeedReader, Tally
-from daemon.model.facts import Fact
 from daemon.model.kinds import FactKind, Feed
+from daemon.rules.folding import Values
 from daemon.store import consents, contacts, ledger, readings, subjects, worklist
 from daemon.store.ledger import Lease
 from daemon.world import World
@@ -20,13 +20,14 @@ def take_over(
     world: World, kind: FactKind, feed: Feed, lease: Lease, now: datetime, alive: Callable[[], None]
 ) -> Tally:
     """Read the feed whole and bring the store's contacts or consents up to it."""
-    tally, rows = FeedReader(world.ruleset, world.sources).read(feed, business_date=lease.business_date, now=now)
-    facts = (fact for fact, _ in rows)
-    while batch := list(islice(facts, ROWS_PER_TX)):
+    tally, rows = FeedReader(world.ruleset, world.sources).rows(feed, business_date=lease.business_date, now=now)
+    taken = 0
+    while batch := [row.values for row in islice(rows, ROWS_PER_TX)]:
+        taken += len(batch)
         alive()
         with world.store.write(yield_lock=True) as tx:
             ledger.require_fence(tx, lease.feed, lease.fence)
-            numbers = subjects.numbers(tx, "client", sorted({f.client for f in batch}), now=now)
+            numbers = subjects.numbers(tx, "client", sorted({str(row["client"]) for row in batch}), now=now)
             if kind.use == "contacts":
                 contacts.take_over(tx, list(_contacts(batch, numbers)), origin=feed.name, now=now, cause=lease.record)
             else:
@@ -57,16 +58,12 @@ def take_over(
     return tally
 
 
-def _contacts(batch: list[Fact], numbers: dict[str, int]) -> Iterator[contacts.Found]:
-    """A row without an address names nobody to write to; the delivery that needs it finds no contact and says so."""
-    for fact in batch:
-        role, channel, address = (fact.values.get(n) for n in ("role", "channel", "address"))
-        if type(role) is str and type(channel) is str and type(address) is str:
-            yield contacts.Found(numbers[fact.client], role, channel, address)
+def _contacts(batch: Sequence[Values], numbers: Mapping[str, int]) -> Iterator[contacts.Found]:
+    """`client`, `role`, `channel`, `address`: required fields of the kind, so a row without one was a reject."""
+    for row in batch:
+        yield contacts.Found(numbers[str(row["client"])], str(row["role"]), str(row["channel"]), str(row["address"]))
 
 
-def _consents(batch: list[Fact], numbers: dict[str, int]) -> Iterator[consents.Said]:
-    for fact in batch:
-        category, channel, state = (fact.values.get(n) for n in ("category", "channel", "state"))
-        if type(category) is str and type(channel) is str and type(state) is str:
-            yield consents.Said(numbers[fact.client], category, channel, state)
+def _consents(batch: Sequence[Values], numbers: Mapping[str, int]) -> Iterator[consents.Said]:
+    for row in batch:
+        yield consents.Said(numbers[str(row["client"])], str(row["category"]), str(row["channel"]), str(row["state"]))

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from daemon.decide.joining import Joined, Values
+from daemon.decide.joining import Joined
 from daemon.decide.reading import Known
 from daemon.model.decisions import Decision
 from daemon.model.facts import Fact
 from daemon.model.kinds import Absence, FactKind, Type, Value
 from daemon.model.values import canonical, from_json, values_json
+from daemon.rules.folding import Values
 from daemon.rules.gates import GateInputs
 
 
@@ -48,18 +49,39 @@ class Inputs:
 
 
 def pack(
-    fact: Fact, members: Sequence[Joined], gates: GateInputs, decision: Decision, *, rule_set: str, rule: str, started: datetime
+    fact: Fact,
+    members: Sequence[Joined],
+    gates: GateInputs,
+    decision: Decision,
+    *,
+    rule_set: str,
+    rule: str,
+    started: datetime,
 ) -> bytes:
     """The plain bytes to seal."""
-    return canonical({
-        "v": 1, "key": list(fact.key), "subject": fact.subject, "client": fact.client,
-        "business_date": fact.business_date.isoformat(), "basis": fact.basis, "started": started.isoformat(),
-        "set": rule_set, "rule": rule, "whole": fact.whole, "values": values_json(fact.values),
-        "rows": [values_json(row) for row in fact.items],
-        "members": [{"part": m.part, "values": values_json(m.values)} for m in members],
-        "as_of": {part: at.isoformat() for part, at in fact.as_of.items()}, "gates": gates.to_json(),
-        "bucket": decision.bucket.value, "reason": decision.reason, "level": decision.level, "marks": list(decision.marks),
-    }).encode()
+    return canonical(
+        {
+            "v": 1,
+            "key": list(fact.key),
+            "subject": fact.subject,
+            "client": fact.client,
+            "business_date": fact.business_date.isoformat(),
+            "basis": fact.basis,
+            "started": started.isoformat(),
+            "set": rule_set,
+            "rule": rule,
+            "whole": fact.whole,
+            "values": values_json(fact.values),
+            "rows": [values_json(row) for row in fact.items],
+            "members": [{"part": m.part, "values": values_json(m.values)} for m in members],
+            "as_of": {part: at.isoformat() for part, at in fact.as_of.items()},
+            "gates": gates.to_json(),
+            "bucket": decision.bucket.value,
+            "reason": decision.reason,
+            "level": decision.level,
+            "marks": list(decision.marks),
+        }
+    ).encode()
 
 
 def unpack(raw: bytes, kind: FactKind) -> Inputs:
@@ -67,14 +89,29 @@ def unpack(raw: bytes, kind: FactKind) -> Inputs:
     found = json.loads(raw)
     as_of = {part: datetime.fromisoformat(at) for part, at in found["as_of"].items()}
     fact = Fact(
-        tuple(found["key"]), found["subject"], found["client"], date.fromisoformat(found["business_date"]), found["basis"],
-        typed(found["values"], kind), tuple(typed(row, kind) for row in found["rows"]), as_of,
-        len(found["members"]), found["whole"],
+        tuple(found["key"]),
+        found["subject"],
+        found["client"],
+        date.fromisoformat(found["business_date"]),
+        found["basis"],
+        typed(found["values"], kind),
+        tuple(typed(row, kind) for row in found["rows"]),
+        as_of,
+        len(found["members"]),
+        found["whole"],
     )
     members = tuple(Joined(m["part"], typed(m["values"], kind)) for m in found["members"])
     return Inputs(
-        fact, members, GateInputs.from_json(found["gates"]), found["set"], found["rule"],
-        datetime.fromisoformat(found["started"]), found["bucket"], found["reason"], found["level"], tuple(found["marks"]),
+        fact,
+        members,
+        GateInputs.from_json(found["gates"]),
+        found["set"],
+        found["rule"],
+        datetime.fromisoformat(found["started"]),
+        found["bucket"],
+        found["reason"],
+        found["level"],
+        tuple(found["marks"]),
     )
 
 

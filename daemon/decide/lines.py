@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
 
-from daemon.clock import micros
 from daemon.decide.joining import Joined
 from daemon.decide.reading import FactRows
 from daemon.model.decisions import Decision
@@ -22,8 +21,9 @@ from daemon.rules.decider import Decider
 from daemon.rules.functions import Env
 from daemon.rules.gates import GateInputs
 from daemon.rules.schema import Rule, RuleSet
-from daemon.store import consents, gate_rows, noticebook, subjects
+from daemon.store import consents, gates_rows, noticebook, subjects
 from daemon.store.db import Store, Tx
+from daemon.store.rows import get_meta
 
 BATCH = 4096
 
@@ -65,14 +65,12 @@ class LineMaker:
 
     def _numbers(self, facts: Sequence[Fact], now: datetime) -> tuple[dict[str, int], dict[str, int]]:
         kind = subject_kind(self.kind)
-        with self.store.write(yield_lock=True) as tx:
-            keys = sorted({f.client for f in facts})
-            clients = subjects.numbers(tx, "client", keys, None, now)
-            if kind == "client":
-                return clients, clients
-            owners = {f.subject: f.client for f in facts}
-            names = sorted(owners)
-            return subjects.numbers(tx, kind, names, [owners[n] for n in names], now), clients
+        clients = subjects.ensure(self.store, "client", sorted({f.client for f in facts}), now=now)
+        if kind == "client":
+            return clients, clients
+        owners = {f.subject: f.client for f in facts}
+        names = sorted(owners)
+        return subjects.ensure(self.store, kind, names, [owners[n] for n in names], now=now), clients
 
     def _gates(
         self, tx: Tx, batch: Sequence[FactRows], numbers: Mapping[str, int], clients: Mapping[str, int], now: datetime
@@ -80,22 +78,31 @@ class LineMaker:
         facts = [f for f, _ in batch]
         who = sorted(set(clients.values()))
         found: list[dict[str, GateInputs]] = [{} for _ in facts]
+        said = consents.consents_of(tx, who) if any(r.gates.consent != "none" for r in self.rules) else {}
         for rule in self.rules:
-            about = sorted(set(numbers.values()))
-            stopped = gate_rows.is_stopped(tx, rule.name)
-            silenced = gate_rows.silences_of(tx, rule.name, about, micros(now))
-            released = gate_rows.releases_of(tx, rule.name, about)
-            said = consents.consents_of(tx, who, rule.category) if rule.gates.consent != "none" else {}
-            used = self._used(tx, rule, about, facts)
+            stopped = self.stopped(tx, rule.name)
+            silences = gates_rows.silences_of(tx, rule.name, now)
+            released = gates_rows.releases_of(tx, rule.name)
+            used = self._used(tx, rule, sorted(set(numbers.values())), facts)
             for i, fact in enumerate(facts):
-                subject, client = numbers[fact.subject], clients[fact.client]
-                text = self._occurrence(rule, fact)
-                mine = used.get(subject, frozenset())
+                subject = numbers[fact.subject]
+                text, mine = self._occurrence(rule, fact), used.get(subject, frozenset())
+                consent = _consent(said.get(clients[fact.client], {}), rule.category)
                 found[i][rule.name] = GateInputs(
-                    stopped, "", silenced.get(subject, ""), said.get(client, "none"),
-                    (subject, text) in released or (subject, "") in released, len(mine - {text}), text in mine,
+                    stopped,
+                    "",
+                    silences.reason(subject),
+                    consent,
+                    (subject, text) in released or (subject, "") in released,
+                    len(mine - {text}),
+                    text in mine,
                 )
         return found
+
+    @staticmethod
+    def stopped(tx: Tx, rule: str) -> bool:
+        """Whether a person stopped the rule."""
+        return get_meta(tx, f"stopped:{rule}") is not None
 
     def _used(self, tx: Tx, rule: Rule, about: Sequence[int], facts: Sequence[Fact]) -> dict[int, frozenset[str]]:
         if rule.cap.per_client is None or not facts:
@@ -118,3 +125,8 @@ class LineMaker:
     def env(self, day: date) -> Env:
         """The environment of a business date."""
         return Env(self.ruleset.calendar, day)
+
+
+def _consent(said: consents.Consents, category: str) -> str:
+    """What the client last said of a category: 'in', 'out', or 'none' where the ledger has no word on it."""
+    return consents.state_of(said, category) if any(c == category for c, _ in said) else "none"

@@ -6,15 +6,16 @@ reached SourceUnavailable, what has another shape SourceChanged: no reading ever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
-from daemon.decide.joining import Joined, Key, Rows, Values, collect_facts, deriver, one_fact
+from daemon.decide.joining import Joined, Key, Rows, collect_facts, one_fact
 from daemon.model.facts import BadRow, Fact, Reject
 from daemon.model.kinds import Absence, FactKind, Feed, Lookup, Part, Value
 from daemon.rules.evaluate import evaluate
 from daemon.rules.expressions import parse
+from daemon.rules.folding import Values, deriver
 from daemon.rules.functions import Env
 from daemon.rules.mapping import REPEATED, Keys, MappedRow, map_row, reject_of, unique
 from daemon.rules.schema import RuleSet
@@ -70,6 +71,12 @@ class FeedReader:
     def __init__(self, ruleset: RuleSet, sources: Mapping[str, Source]) -> None:
         self.ruleset, self.sources = ruleset, sources
 
+    def rows(self, feed: Feed, *, business_date: date, now: datetime) -> tuple[Tally, Iterator[Joined]]:
+        """The typed rows of a feed that makes no facts (contacts, consents), counted like any other."""
+        kind, tally = self.ruleset.kinds[feed.kind], Tally(now)
+        found = (row for part in feed.parts for row in self._part(kind, part, (), tally, business_date, now))
+        return tally, found
+
     def read(self, feed: Feed, *, business_date: date, now: datetime) -> tuple[Tally, Iterator[FactRows]]:
         """The tally fills while the facts are run through; it is whole when they are exhausted."""
         kind = self.ruleset.kinds[feed.kind]
@@ -89,9 +96,7 @@ class FeedReader:
         rows = (row for part in feed.parts for row in self._part(kind, part, lookups, tally, day, now))
         yield from self._assemble(kind, feed.basis, rows, tally)
 
-    def _assemble(
-        self, kind: FactKind, basis: str, rows: Iterator[Joined], tally: Tally
-    ) -> Iterator[FactRows]:
+    def _assemble(self, kind: FactKind, basis: str, rows: Iterator[Joined], tally: Tally) -> Iterator[FactRows]:
         derive = deriver(kind, "fact", self.ruleset.calendar)
         if kind.collect is None:
             found = ((one_fact(kind, row, basis, tally.as_of), [row]) for row in rows)
@@ -106,8 +111,7 @@ class FeedReader:
             if derive is not None:
                 values = dict(fact.values)
                 derive(values, fact.business_date)
-                fact = Fact(fact.key, fact.subject, fact.client, fact.business_date, basis, values, fact.items, fact.as_of,
-                            fact.rows, fact.whole)
+                fact = replace(fact, values=values)
             yield fact, tuple(members)
 
     def _part(
@@ -132,7 +136,9 @@ class FeedReader:
                 derive(values, found if isinstance(found, date) else day)
             yield Joined(part.name, values, row.where)
 
-    def _reference(self, lookup: Lookup, tally: Tally, day: date, now: datetime, keys: Sequence[Key] | None = None) -> Rows:
+    def _reference(
+        self, lookup: Lookup, tally: Tally, day: date, now: datetime, keys: Sequence[Key] | None = None
+    ) -> Rows:
         kind, found = self.ruleset.kinds[lookup.kind], Rows(lookup)
         for part in kind.feeds[0].parts:
             source = self._source(part)
@@ -150,7 +156,9 @@ class FeedReader:
     def _fill(self, kind: FactKind, part: Part, reading: Reading, found: Rows, tally: Tally) -> None:
         seen, mapped = Keys(part, kind), map_row(part, kind, reading.columns, now=tally.started)
         doubted: dict[tuple[str, ...], Values] = {}
-        for row in unique((reject_of(part, raw) if isinstance(raw, BadRow) else mapped(raw) for raw in reading.rows), seen):
+        for row in unique(
+            (reject_of(part, raw) if isinstance(raw, BadRow) else mapped(raw) for raw in reading.rows), seen
+        ):
             if isinstance(row, Reject):
                 tally.reference_rejects.append(row)
                 if row.key is not None:
@@ -158,14 +166,18 @@ class FeedReader:
                 continue
             found.add(row.values)
             doubted[row.key] = row.values
-        for key in seen.conflicted:  # which of two rows is right is not known: both count, so that a look-up is ambiguous
+        for (
+            key
+        ) in seen.conflicted:  # which of two rows is right is not known: both count, so that a look-up is ambiguous
             if key in doubted:
                 found.add(doubted[key])
 
     def _ready(self, part: Part, reading: Reading, day: date) -> None:
         if not part.ready_when:
             return
-        header: dict[str, Value] = {n: Absence.MISSING for n in ("business_date", "file_date", "settled", "rows", "as_of")}
+        header: dict[str, Value] = dict.fromkeys(
+            ("business_date", "file_date", "settled", "rows", "as_of"), Absence.MISSING
+        )
         header.update(reading.header)
         header.setdefault("due_date", day)
         if evaluate(parse(part.ready_when), header, Env(self.ruleset.calendar, day)) is not True:
@@ -219,8 +231,14 @@ class FeedReader:
         return found
 
     def _join_asked(
-        self, kind: FactKind, lookup: Lookup, rows: Sequence[Joined], sealed: Mapping[tuple[str, tuple[str, ...]], Values],
-        tally: Tally, day: date, now: datetime,
+        self,
+        kind: FactKind,
+        lookup: Lookup,
+        rows: Sequence[Joined],
+        sealed: Mapping[tuple[str, tuple[str, ...]], Values],
+        tally: Tally,
+        day: date,
+        now: datetime,
     ) -> int:
         """Join one look-up asked by key; where it cannot be asked its values stay as they were sealed. How many were asked."""
         keys = {tuple(row.values.get(ours, Absence.MISSING) for ours in lookup.on) for row in rows}
@@ -295,7 +313,8 @@ def _tear(kind: FactKind, reject: Reject, tally: Tally, lookups: Sequence[Rows])
 
 def _unknown(kind: FactKind, row: Joined) -> Reject:
     missing = next(
-        (n for n in (kind.subject, kind.client, kind.business_date) if not isinstance(row.values.get(n), str | date)), kind.subject
+        (n for n in (kind.subject, kind.client, kind.business_date) if not isinstance(row.values.get(n), str | date)),
+        kind.subject,
     )
     assert row.where is not None
     found = str(row.values.get(missing, Absence.MISSING))

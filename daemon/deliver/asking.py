@@ -12,13 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from loguru import logger
-
 from daemon.clock import from_micros, micros
 from daemon.decide.inputs import Inputs, pack, unpack
 from daemon.decide.lines import Line, LineMaker
 from daemon.decide.reading import FactRows, FeedReader, Known
 from daemon.errors import SourceUnavailable
+from daemon.log import logger
 from daemon.model.kinds import FactKind, Feed
 from daemon.notices.renewal import Renewal, Word, absence, word_of
 from daemon.notices.writer import ACTOR, Book

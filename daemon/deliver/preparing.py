@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from loguru import logger
 from sqlalchemy import select
 
 from daemon.cards.template import RenderError
@@ -15,6 +14,7 @@ from daemon.clock import micros
 from daemon.decide.inputs import unpack as unpack_inputs
 from daemon.deliver import rendering
 from daemon.deliver.routes import Routes
+from daemon.log import logger
 from daemon.model.states import MessageState, Stands
 from daemon.notices.passing import after_message
 from daemon.notices.writer import ACTOR
@@ -24,6 +24,9 @@ from daemon.store.db import Store, Tx
 from daemon.store.outbox import Claim
 from daemon.store.tables import messages, notices
 from daemon.world import World
+
+AT_REST = timedelta(days=3650)
+"""How far ahead a message is put that rests until something else wakes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ class Preparer:
         name, gateway = route
         if not outbox.take_address(tx, notice["id"], message["channel"], contact.address, message["id"]):
             outbox.put_back(
-                tx, message["id"], claim.fence, due=micros(now + gateway.doubt_wait), why="one address, one message"
+                tx, message["id"], claim.fence, due=micros(now + AT_REST), why=outbox.ONE_ADDRESS
             )
             return None
         inputs = unpack_inputs(seals.get(tx, notice["inputs"]), world.ruleset.kinds[rule.kind])

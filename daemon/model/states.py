@@ -73,10 +73,11 @@ CONTRADICTIONS: tuple[frozenset[MessageState], ...] = (
     frozenset({_S.DELIVERED, _S.UNDELIVERED}),
     frozenset({_S.DELIVERED, _S.REVOKED}),
     frozenset({_S.REVOKED, _S.REVOKE_FAILED}),
-    frozenset({_S.DELIVERED, _S.REJECTED}),
-    frozenset({_S.UNDELIVERED, _S.REJECTED}),
-    frozenset({_S.REVOKED, _S.REJECTED}),
 )
+"""Receipts that cannot both be true."""
+
+NOTHING_LEFT = frozenset({_S.REJECTED, _S.RETRY, _S.EXPIRED, _S.CANCELLED})
+"""Last own moves that hold every attempt to have been refused: any receipt contradicts them."""
 
 
 def may_move(old: MessageState, new: MessageState, *, ever_in_doubt: bool) -> bool:
@@ -87,8 +88,11 @@ def may_move(old: MessageState, new: MessageState, *, ever_in_doubt: bool) -> bo
 
 
 def with_receipts(own: MessageState, receipts: Iterable[MessageState]) -> MessageState:
-    """The state of a message whose last own move is `own` (after a first `sending`) and that has seen these receipts."""
-    best, rank = own, RECEIPT_RANK.get(own, 0)
+    """The state of a message whose last own move is `own` (after a first `sending`) and that has seen these receipts.
+
+    A revocation asked for stands above an acceptance: that one it follows, whenever its receipt comes.
+    """
+    best, rank = own, RECEIPT_RANK[_S.ACCEPTED] if own is _S.REVOKING else RECEIPT_RANK.get(own, 0)
     for receipt in receipts:
         if RECEIPT_RANK[receipt] > rank:
             best, rank = receipt, RECEIPT_RANK[receipt]
@@ -96,9 +100,14 @@ def with_receipts(own: MessageState, receipts: Iterable[MessageState]) -> Messag
 
 
 def contradicts(own: MessageState, receipts: Iterable[MessageState]) -> bool:
-    """Whether the receipts (and a refusal of our own) cannot all be true."""
-    seen = frozenset(receipts) | ({own} if own is _S.REJECTED else frozenset())
-    return any(pair <= seen for pair in CONTRADICTIONS)
+    """Whether the receipts, and the refusal that our own move rests on, cannot all be true."""
+    seen = frozenset(receipts)
+    return bool(seen and own in NOTHING_LEFT) or any(pair <= seen for pair in CONTRADICTIONS)
+
+
+def as_known(state: MessageState, *, ever_in_doubt: bool) -> MessageState:
+    """What is known of a message for its notice's outcome: one that waits for the repeat of a doubtful attempt is in doubt."""
+    return _S.IN_DOUBT if ever_in_doubt and state in OPEN else state
 
 
 class Outcome(StrEnum):
@@ -142,11 +151,12 @@ _BEST = (
 
 
 def outcome_of(messages: Iterable[tuple[MessageState, bool]]) -> Outcome:
-    """The best message's outcome. Each message is (state, handed to the SMS network). No message at all: undeliverable."""
+    """The best message's outcome. Each message is (state by `as_known`, handed to the SMS network). No message at all:
+    undeliverable. A hand-over that a later receipt disproves counts for nothing."""
     found = set()
     for state, handed in messages:
-        outcome = _OUTCOME_OF[state]
-        found.add(Outcome.HANDED_TO_SMS if handed and outcome is not Outcome.DELIVERED else outcome)
+        handed_on = handed and state not in PROVED_NOT_ARRIVED and state is not _S.DELIVERED
+        found.add(Outcome.HANDED_TO_SMS if handed_on else _OUTCOME_OF[state])
     return next((o for o in _BEST if o in found), Outcome.UNDELIVERABLE)
 
 

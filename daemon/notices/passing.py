@@ -97,6 +97,11 @@ def _serves(want: str, row: RowMapping) -> bool:
     return want == "accepted" and (delivered or handed or row["state"] == MessageState.ACCEPTED.value)
 
 
+def _may_leave(row: RowMapping) -> bool:
+    """Whether a message of the notice is still on its way out; one that rests behind the same address is not."""
+    return row["state"] in {s.value for s in OPEN} and row["why"] != outbox.ONE_ADDRESS
+
+
 def open_call(tx: Connection, rule: Rule, row: RowMapping, now: datetime, reason: str) -> None:
     """A phone task for a notice that no channel serves."""
     worklist.open_task(
@@ -119,7 +124,7 @@ def next_channel(tx: Connection, rule: Rule, row: RowMapping, now: datetime, *, 
     used = {m["channel"] for m in rows}
     channel = next((c for c in rule.channels if c not in used), None)
     if channel is None:
-        if not any(m["state"] in {s.value for s in OPEN} for m in rows):
+        if not any(_may_leave(m) for m in rows):
             open_call(tx, rule, row, now, f"no channel left ({why})")
         return False
     under_way = [m for m in rows if m["state"] in ("sending", "accepted", "in_doubt")]
@@ -190,7 +195,7 @@ def after_message(tx: Connection, rule: Rule, notice: RowMapping, message: RowMa
         others = outbox.of_notice(tx, notice["id"])
         if rule.together and any(MessageState(m["state"]) not in PROVED_NOT_ARRIVED for m in others):
             return
-        if is_served(rule, others) or any(m["state"] in {s.value for s in OPEN} for m in others):
+        if is_served(rule, others) or any(_may_leave(m) for m in others):
             return
         next_channel(tx, rule, notice, now, why=f"{message['channel']} {state.value}")
 

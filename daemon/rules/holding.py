@@ -6,9 +6,9 @@ count contradicts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
-from typing import Any
 
 from daemon.rules.schema import Cap
 
@@ -25,9 +25,14 @@ class Counts:
     rows: int = 0
     source: int | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """By name, for the hold's row and its record."""
-        return asdict(self)
+    def to_json(self) -> dict[str, int]:
+        """By name, for the hold's row and its record; what the source does not say is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def covers(allowed: Mapping[str, int], counts: Counts) -> bool:
+    """Whether counts lie within what a release allows: no more to notify, no more vanished than it names."""
+    return counts.notify <= allowed.get("notify", 0) and counts.vanished <= allowed.get("vanished", 0)
 
 
 def verdict(cap: Cap, counts: Counts) -> str:

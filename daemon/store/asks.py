@@ -14,7 +14,13 @@ def add(
     """Keep one answer. `sealed` holds its packed inputs, empty where the subject was not in the answer."""
     tx.execute(
         insert(asks).values(
-            notice=notice, at=at, reading_started=reading_started, bucket=bucket, reason=reason, sealed=sealed, record=record
+            notice=notice,
+            at=at,
+            reading_started=reading_started,
+            bucket=bucket,
+            reason=reason,
+            sealed=sealed,
+            record=record,
         )
     )
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from daemon.clock import micros
 from daemon.store import trail
-from daemon.store.db import Tx
+from daemon.store.db import Tx, flush, later
 from daemon.store.rows import chunks
 from daemon.store.tables import consents
 
@@ -40,6 +40,7 @@ class Said:
 def consents_of(tx: Tx, clients: Iterable[int]) -> dict[int, dict[tuple[str, str], str]]:
     """Client -> current consents, for those that said anything."""
     found: dict[int, dict[tuple[str, str], str]] = {}
+    flush(tx)
     for part in chunks(list(dict.fromkeys(clients))):
         where = consents.c.client.in_(part) & consents.c.until.is_(None)
         for row in tx.execute(select(consents).where(where)).mappings():
@@ -66,17 +67,18 @@ def take_over(
         place = (said.category, said.channel)
         mine = current.setdefault(said.client, {})
         if mine.get(place) != said.state:
-            _change(tx, said, origin, now, actor, cause)
+            _change(tx, said, origin, now, actor, cause, first=place not in mine)
             mine[place] = said.state
             changed += 1
     return changed
 
 
-def _change(tx: Tx, said: Said, origin: str, now: datetime, actor: str, cause: str | None) -> None:
+def _change(tx: Tx, said: Said, origin: str, now: datetime, actor: str, cause: str | None, *, first: bool) -> None:
     given = said.state == IN
     data = {"category": said.category, "given": given, "channel": said.channel, "source": origin}
     record = trail.append(tx, "consent", t=now, actor=actor, cause=cause, client=said.client, data=data)
     names = {"client": said.client, "category": said.category, "channel": said.channel}
-    where = [consents.c[name] == value for name, value in names.items()]
-    tx.execute(update(consents).where(*where, consents.c.until.is_(None)).values(until=micros(now)))
-    tx.execute(insert(consents).values(**names, state=said.state, origin=origin, since=micros(now), record=record))
+    if not first:
+        where = [consents.c[name] == value for name, value in names.items()]
+        tx.execute(update(consents).where(*where, consents.c.until.is_(None)).values(until=micros(now)))
+    later(tx, consents, {**names, "state": said.state, "origin": origin, "since": micros(now), "until": None, "record": record})

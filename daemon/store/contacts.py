@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from daemon.clock import from_micros, micros
 from daemon.security.envelope import normalise
 from daemon.store import seals, trail
-from daemon.store.db import Store, Tx, of
+from daemon.store.db import Store, Tx, flush, later, of
 from daemon.store.rows import chunks
 from daemon.store.tables import contacts
 
@@ -109,6 +109,7 @@ def end(tx: Tx, contact: Contact, *, origin: str, now: datetime, cause: str | No
 
 
 def _read(tx: Tx, *where: object) -> list[Contact]:
+    flush(tx)
     query = select(contacts).where(*where).order_by(contacts.c.id)  # type: ignore[arg-type]
     return [
         Contact(
@@ -137,8 +138,8 @@ def _insert(
         tx, "contact", t=now, actor=ACTOR, cause=why, client=found.client, data=data, commit={"address": plain}
     )
     names = {"client": found.client, "role": found.role, "channel": found.channel, "address": address}
-    row = names | {"sealed": sealed, "origin": origin, "since": micros(now), "record": record}
-    tx.execute(insert(contacts).values(**row))
+    row = names | {"sealed": sealed, "origin": origin, "since": micros(now), "until": None, "record": record}
+    later(tx, contacts, row)
     return Contact(found.client, found.role, found.channel, address, sealed, origin, now, record)
 
 

@@ -98,6 +98,10 @@ def take_address(tx: Connection, notice: str, channel: str, address: bytes, mess
     return bool(holder == message)
 
 
+ONE_ADDRESS = "one address, one message"
+"""Why a message rests whose address another contact's message of the notice has taken on its channel."""
+
+
 def leave_address(tx: Connection, notice: str, channel: str, address: bytes, message: str) -> None:
     """Give the row back after a proved refusal before anything could arrive."""
     tx.execute(
@@ -107,6 +111,16 @@ def leave_address(tx: Connection, notice: str, channel: str, address: bytes, mes
             sending_keys.c.address == address,
             sending_keys.c.message == message,
         )
+    )
+    tx.execute(
+        update(messages)
+        .where(
+            messages.c.notice == notice,
+            messages.c.channel == channel,
+            messages.c.state == _S.QUEUED.value,
+            messages.c.why == ONE_ADDRESS,
+        )
+        .values(due=0, why="")
     )
 
 

@@ -128,6 +128,12 @@ class TrailStore:
         with self._store.read() as tx:
             return int(tx.execute(select(func.coalesce(func.max(records.c.position) + 1, 0))).scalar_one())
 
+    def indexed(self, start: int, limit: int) -> list[bytes]:
+        """Leaf bytes of the records with the positions from `start`, in order."""
+        with self._store.read() as tx:
+            query = select(records.c.leaf).where(records.c.position >= start).order_by(records.c.position).limit(limit)
+            return [bytes(leaf) for leaf in tx.execute(query).scalars()]
+
     def waiting(self) -> int:
         """How many records have none yet."""
         with self._store.read() as tx:

@@ -1,0 +1,84 @@
+"""From settings to the parts of a service: the one place where configuration becomes objects."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import date, datetime
+
+from daemon.app import Parts
+from daemon.app_parts import open_sources
+from daemon.children import ChildConfig
+from daemon.clock import Clock
+from daemon.gateways import open_routes
+from daemon.rules.load import Loaded, load, read_folder
+from daemon.security.keyring import Keyring
+from daemon.settings import Settings, credentials_folder
+from daemon.sources.config import SourceConfig
+from daemon.store.db import Store
+from daemon.transport import HttpxTransport
+
+
+def open_store(settings: Settings) -> Store:
+    """The configured store. Raises KeyUnusable, ConfigError."""
+    credentials = credentials_folder(os.environ)
+    keyring = Keyring.load(settings.secret_path(settings.keys.file, credentials), credentials)
+    url = settings.secret(settings.store.url_file, credentials) if settings.store.url_file else ""
+    return Store.open(settings.path(settings.state), keyring=keyring, node=settings.node, url=url)
+
+
+def source_configs(settings: Settings) -> tuple[dict[str, SourceConfig], dict[str, str]]:
+    """The sources and the secrets they name. Raises ConfigError."""
+    credentials = credentials_folder(os.environ)
+    configs = {name: SourceConfig.from_mapping(name, settings.source(name)) for name in settings.sources}
+    secrets = {c.url_file: settings.secret(c.url_file, credentials) for c in configs.values() if c.url_file}
+    return configs, secrets
+
+
+def rule_loader(settings: Settings) -> Callable[[], Loaded]:
+    """Reads the configured rule folder anew each time it is called."""
+    return lambda: load(read_folder(settings.path(settings.rules.folder)))
+
+
+def parts(
+    settings: Settings,
+    clock: Clock,
+    *,
+    covers: Callable[[str, date], bool] = lambda feed, day: True,
+    since: datetime | None = None,
+) -> Parts:
+    """Everything `App` needs. Must be called in the loop that will run it. Raises ConfigError before any work."""
+    credentials = credentials_folder(os.environ)
+    store = open_store(settings)
+    configs, secrets = source_configs(settings)
+    transport = HttpxTransport()
+    url = settings.secret(settings.store.url_file, credentials) if settings.store.url_file else ""
+    child = ChildConfig(
+        folder=settings.path(settings.state),
+        key_file=settings.secret_path(settings.keys.file, credentials),
+        credentials=credentials,
+        node=f"{settings.node}-poll",
+        url=url,
+        sources=configs,
+        secrets=secrets,
+        log_level=settings.log.level,
+    )
+    heads = settings.path(settings.trail.heads)
+    heads.parent.mkdir(parents=True, exist_ok=True)
+    return Parts(
+        store=store,
+        clock=clock,
+        sources=open_sources(configs, secrets),
+        routes=open_routes(settings, store, transport, credentials),
+        children=child,
+        load_rules=rule_loader(settings),
+        log_dir=settings.path(settings.trail.folder),
+        heads=heads,
+        origin=settings.trail.origin,
+        host=settings.web.host,
+        port=settings.web.port,
+        poll_children=settings.polls.children,
+        covers=covers,
+        since=since,
+        closers=(transport.aclose,),
+    )

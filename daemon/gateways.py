@@ -1,0 +1,88 @@
+"""Configured gateways as channels, with what they share over the store: the access token and used nonces."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from sqlalchemy import delete, insert, select
+
+from daemon.channels.channel import MemoryNonces
+from daemon.channels.ctcu import Ctcu, CtcuConfig
+from daemon.channels.dryrun import DryRun
+from daemon.channels.tokens import Token
+from daemon.clock import from_micros, micros
+from daemon.deliver.routes import Gateway, Routes
+from daemon.security.envelope import aad
+from daemon.security.masking import phone
+from daemon.settings import CtcuGateway, Settings
+from daemon.store.db import Store
+from daemon.store.tables import tokens
+from daemon.transport import Transport
+
+
+class StoreTokens:
+    """A TokenStore in the store: a token outlives a restart, so that its daily number of refreshes is not wasted."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    async def get(self, gateway: str) -> Token | None:
+        """The newest token of a gateway, also when it has ended."""
+        return await asyncio.to_thread(self._get, gateway)
+
+    def _get(self, gateway: str) -> Token | None:
+        with self.store.read() as tx:
+            row = tx.execute(select(tokens).where(tokens.c.gateway == gateway)).mappings().first()
+        if row is None:
+            return None
+        plain = self.store.keyring.unwrap(bytes(row["sealed"]), aad("tokens", "sealed", gateway, None))
+        return Token(plain.decode(), from_micros(row["until"]))
+
+    async def put(self, gateway: str, token: Token) -> None:
+        """Keep a token; it kills the earlier one on the platform too."""
+        await asyncio.to_thread(self._put, gateway, token)
+
+    def _put(self, gateway: str, token: Token) -> None:
+        sealed = self.store.keyring.wrap(token.value.encode(), aad("tokens", "sealed", gateway, None))
+        with self.store.write() as tx:
+            old = tx.execute(select(tokens.c.generation).where(tokens.c.gateway == gateway)).scalar()
+            tx.execute(delete(tokens).where(tokens.c.gateway == gateway))
+            tx.execute(
+                insert(tokens).values(
+                    gateway=gateway, sealed=sealed, until=micros(token.until), generation=(old or 0) + 1
+                )
+            )
+
+
+def open_routes(settings: Settings, store: Store, transport: Transport, credentials: Path | None) -> Routes:
+    """Every configured gateway. Raises KeyUnusable for a secret that cannot be read."""
+    shared, nonces = StoreTokens(store), MemoryNonces()
+    found: dict[str, Gateway] = {}
+    for name, one in settings.gateways.items():
+        if isinstance(one, CtcuGateway):
+            config = CtcuConfig(
+                name=name,
+                root=one.root,
+                chatbot_id=one.chatbot_id,
+                app_id=one.app_id,
+                app_key=settings.secret(one.app_key_file, credentials),
+                callback_token=settings.secret(one.callback_token_file, credentials),
+                version=one.version,
+                timeout=one.timeout.total_seconds(),
+                button_bytes=one.button_bytes or None,
+                repeat=one.repeat,
+            )
+            channel: Ctcu | DryRun = Ctcu(config, transport, shared, nonces)
+        else:
+            channel = DryRun(name, settings.path(one.folder), phone)
+        found[name] = Gateway(
+            channel,
+            one.connections,
+            one.timeout.total_seconds(),
+            one.doubt_wait,
+            one.retry_base,
+            one.retry_cap,
+            one.signature,
+        )
+    return Routes(found, settings.channels)
