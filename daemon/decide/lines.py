@@ -87,7 +87,7 @@ class LineMaker:
             for i, fact in enumerate(facts):
                 subject = numbers[fact.subject]
                 text, mine = self._occurrence(rule, fact), used.get(subject, frozenset())
-                consent = _consent(said.get(clients[fact.client], {}), rule.category)
+                consent = consent_to(said.get(clients[fact.client], {}), rule.category, rule.channels)
                 found[i][rule.name] = GateInputs(
                     stopped,
                     "",
@@ -127,6 +127,8 @@ class LineMaker:
         return Env(self.ruleset.calendar, day)
 
 
-def _consent(said: consents.Consents, category: str) -> str:
-    """What the client last said of a category: 'in', 'out', or 'none' where the ledger has no word on it."""
-    return consents.state_of(said, category) if any(c == category for c, _ in said) else "none"
+def consent_to(said: consents.Consents, category: str, channels: Sequence[str]) -> str:
+    """What the client last said of a category on a rule's channels: 'in' where one channel may be used, 'out' where what was
+    said refuses, 'none' where the ledger has no word."""
+    words = {consents.state_of(said, category, channel) for channel in channels}
+    return "in" if "in" in words else "out" if "out" in words else "none"

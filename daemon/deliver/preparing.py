@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import RowMapping, select
 
 from daemon.cards.template import RenderError
 from daemon.channels.channel import Outgoing, Unsendable
@@ -19,7 +19,7 @@ from daemon.model.states import MessageState, Stands
 from daemon.notices.passing import after_message
 from daemon.notices.writer import ACTOR
 from daemon.rules.schema import Rule
-from daemon.store import contacts, outbox, pages, seals, subjects, trail, worklist
+from daemon.store import consents, contacts, outbox, pages, seals, subjects, trail, worklist
 from daemon.store.db import Store, Tx
 from daemon.store.outbox import Claim
 from daemon.store.tables import messages, notices
@@ -109,6 +109,9 @@ class Preparer:
         if route is None or contact is None:
             self._refuse(tx, claim, rule, "no gateway for the channel" if route is None else "no contact", now)
             return None
+        if rule.gates.consent != "none" and self._refused(tx, notice, message["channel"]):
+            self._refuse(tx, claim, rule, "the client refused this channel", now)
+            return None
         name, gateway = route
         if not outbox.take_address(tx, notice["id"], message["channel"], contact.address, message["id"]):
             outbox.put_back(
@@ -135,6 +138,12 @@ class Preparer:
         return self._commit(
             tx, claim, name, contact.address, contact.sealed, body, made.outgoing, made.plain, notice["terms"], now
         )
+
+    @staticmethod
+    def _refused(tx: Tx, notice: RowMapping, channel: str) -> bool:
+        """Whether the client refused this channel for the notice's category."""
+        said = consents.consents_of(tx, [notice["client"]]).get(notice["client"], {})
+        return consents.state_of(said, notice["category"], channel) == consents.OUT
 
     def _repeat(self, tx: Tx, claim: Claim, now: datetime) -> Sending | None:
         """The exact bytes again, to the same address by the same gateway."""

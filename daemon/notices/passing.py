@@ -30,6 +30,9 @@ def book_of(rule: Rule, row: RowMapping, now: datetime, cause: str | None = None
 
 def window_ended(tx: Connection, rule: Rule, row: RowMapping, now: datetime) -> None:
     """A window is over: cancelled, superseded, expired, or from now on late (standing.sweep)."""
+    if is_stuck(outbox.of_notice(tx, row["id"])):
+        finish(tx, rule, row, now, why="no channel could take it")
+        return
     change = sweep(noticebook.view(row), now)
     if not isinstance(change, RenewNotice | CloseNotice):
         return
@@ -200,8 +203,15 @@ def after_message(tx: Connection, rule: Rule, notice: RowMapping, message: RowMa
         next_channel(tx, rule, notice, now, why=f"{message['channel']} {state.value}")
 
 
-def finish(tx: Connection, rule: Rule, row: RowMapping, now: datetime) -> Outcome | None:
-    """The outcome of a notice at its deadline plus the receipt window; None while a late one may still leave."""
+def is_stuck(rows: Sequence[RowMapping]) -> bool:
+    """Whether every message of a notice has come to rest without arriving, so that nothing more can leave."""
+    return bool(rows) and not any(_may_leave(m) or MessageState(m["state"]) not in PROVED_NOT_ARRIVED for m in rows)
+
+
+def finish(
+    tx: Connection, rule: Rule, row: RowMapping, now: datetime, why: str = "deadline and receipt window over"
+) -> Outcome:
+    """The outcome of a notice by its best message: at its deadline plus the receipt window, or when nothing more can leave."""
     rows = outbox.of_notice(tx, row["id"])
     found = outcome_of((MessageState(m["state"]), m["handed_to_sms_at"] is not None) for m in rows)
     served = is_served(rule, rows)
@@ -219,14 +229,14 @@ def finish(tx: Connection, rule: Rule, row: RowMapping, now: datetime) -> Outcom
             "notice": row["id"],
             "outcome": found.value,
             "served_as_agreed": word,
-            "reason": "deadline and receipt window over",
+            "reason": why,
         },
     )
     if noticebook.close_notice(
-        tx, row["id"], found.value, "deadline and receipt window over", micros(now), record, word
+        tx, row["id"], found.value, why, micros(now), record, word
     ):
         state = MessageState.EXPIRED.value
-        noticebook.cancel_messages(tx, row["id"], state, "deadline and receipt window over", record)
+        noticebook.cancel_messages(tx, row["id"], state, why, record)
         if not served:
             open_call(tx, rule, row, now, f"outcome {found.value}: not served as the rule asks")
     return found
