@@ -1,0 +1,83 @@
+"""Hold or go: each bound alone, both sides of it, and what a release covers."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.rules.holding import Counts, covers, verdict
+from daemon.rules.schema import Cap
+
+small = st.integers(0, 200)
+
+
+@pytest.mark.parametrize(
+    ("cap", "counts", "held"),
+    [
+        (Cap(), Counts(0), False),
+        (Cap(minimum=5), Counts(4), True),
+        (Cap(minimum=5), Counts(5), False),
+        (Cap(maximum=5), Counts(5), False),
+        (Cap(maximum=5), Counts(6), True),
+        (Cap(limit=5), Counts(5), False),
+        (Cap(limit=5), Counts(6), True),
+        (Cap(), Counts(3, rows=10, source=10), False),
+        (Cap(), Counts(3, rows=9, source=10), True),
+        (Cap(), Counts(3, rows=11, source=10), True),
+        (Cap(), Counts(3, rows=9), False),
+        (Cap(), Counts(0, rows=0, source=0), False),
+        (Cap(), Counts(0, rows=0, source=1), True),
+        (Cap(turnover=Decimal("0.2")), Counts(10, known=10, vanished=2, appeared=2), False),
+        (Cap(turnover=Decimal("0.2")), Counts(10, known=10, vanished=3, appeared=3), True),
+    ],
+)
+def test_a_bound_holds_beyond_it_and_not_at_it(cap: Cap, counts: Counts, held: bool) -> None:
+    assert bool(verdict(cap, counts)) is held
+
+
+def test_turnover_needs_others_to_appear_and_something_known() -> None:
+    cap = Cap(turnover=Decimal("0.1"))
+    assert verdict(cap, Counts(0, known=10, vanished=10, appeared=0)) == ""
+    assert verdict(cap, Counts(10, known=0, vanished=0, appeared=10)) == ""
+    assert verdict(cap, Counts(10, known=10, vanished=10, appeared=1)) != ""
+
+
+def test_the_reason_names_what_was_found_and_what_is_allowed() -> None:
+    assert verdict(Cap(maximum=5), Counts(6)) == "6 to notify, expected at most 5"
+    assert verdict(Cap(), Counts(3, rows=9, source=10)) == "source counts 10 rows, read 9"
+    assert "3 of 10" in verdict(Cap(turnover=Decimal("0.2")), Counts(10, known=10, vanished=3, appeared=3))
+
+
+def test_turnover_is_compared_exactly() -> None:
+    third = Counts(3, known=3, vanished=1, appeared=1)
+    assert verdict(Cap(turnover=Decimal("0.3333333333333333333333333333")), third) == ""
+    assert verdict(Cap(turnover=Decimal("0.3333333333333333333333333332")), third) != ""
+
+
+@given(small, small, small, small)
+def test_without_bounds_only_the_sources_own_count_holds(notify: int, known: int, vanished: int, rows: int) -> None:
+    assert verdict(Cap(), Counts(notify, known, vanished, vanished, rows)) == ""
+    assert verdict(Cap(), Counts(notify, known, vanished, vanished, rows, rows)) == ""
+    assert verdict(Cap(), Counts(notify, known, vanished, vanished, rows, rows + 1)) != ""
+
+
+@given(small, small, small, small)
+def test_a_release_lets_go_what_it_names_and_nothing_more(allowed: int, gone: int, notify: int, vanished: int) -> None:
+    found = covers({"notify": allowed, "vanished": gone}, Counts(notify, vanished=vanished))
+    assert found is (notify <= allowed and vanished <= gone)
+
+
+def test_a_release_that_names_nothing_lets_nobody_go() -> None:
+    assert covers({}, Counts(0))
+    assert not covers({}, Counts(1))
+    assert not covers({"notify": 1}, Counts(1, vanished=1))
+
+
+def test_counts_cover_themselves_by_their_json() -> None:
+    counts = Counts(3, 10, 2, 2, 12, 12)
+    assert covers(counts.to_json(), counts)
+    assert counts.to_json() == {"notify": 3, "known": 10, "vanished": 2, "appeared": 2, "rows": 12, "source": 12}
+    assert "source" not in Counts(3).to_json()
