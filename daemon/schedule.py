@@ -71,6 +71,7 @@ class Timetable:
         self.calendar: Calendar = ruleset.calendar
         self.rules = ruleset.rules
         self.covers = covers
+        self._looked: tuple[datetime | None, Due | None] = (None, None)  # since when, and what the next due time is
         self.entries = [
             entry(feed, text)
             for kind in ruleset.kinds.values()
@@ -85,8 +86,12 @@ class Timetable:
 
     def next(self, after: datetime, *, within: timedelta = timedelta(days=90)) -> Due | None:
         """The next due time that is not skipped."""
-        found = [next((d for d in self._of(one, after, after + within) if not d.skip), None) for one in self.entries]
-        return min((d for d in found if d is not None), default=None)
+        since, found = self._looked
+        if since is None or not since <= after < (found.at if found else since + within):
+            each = [next((d for d in self._of(one, after, after + within) if not d.skip), None) for one in self.entries]
+            found = min((d for d in each if d is not None), default=None)
+            self._looked = after, found
+        return found
 
     def _of(self, one: _Entry, after: datetime, until: datetime) -> Iterator[Due]:
         at = one.trigger.get_next_fire_time(None, after + timedelta(microseconds=1))

@@ -150,10 +150,10 @@ class Asker:
             by_rule[question.rule.name][word.key] = question, word
         for name, pairs in by_rule.items():
             rule = world.ruleset.rules[name]
-            for question, word in pairs.values():
-                known = from_micros(question.claim.notice["known_at"])
-                started = now if question.inputs.fact.subject in asked else max(known, question.inputs.started)
-                with self.store.write() as tx:
+            with self.store.write() as tx:
+                for question, word in pairs.values():
+                    known = from_micros(question.claim.notice["known_at"])
+                    started = now if question.inputs.fact.subject in asked else max(known, question.inputs.started)
                     cause = self._recorded(tx, question, word, now) if question.inputs.fact.subject in asked else None
                     notice = question.claim.notice
                     book = Book(

@@ -45,11 +45,11 @@ def card_values(
     newest = max(fact.as_of.values(), default=inputs.started)
     return {
         "as_of": newest,
+        "deadline": from_micros(notice["deadline"]),
         **context,
         "business_date": fact.business_date,
         "basis": fact.basis,
         "rows": fact.items,
-        "deadline": from_micros(notice["deadline"]),
         "level": inputs.level,
     }
 

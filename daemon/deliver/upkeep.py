@@ -21,6 +21,8 @@ from daemon.store.tables import messages, notices
 from daemon.world import World
 
 LATER = timedelta(minutes=10)
+MOST = 50
+"""Rows of one kind in one transaction: it holds the lock for milliseconds, and the next pass goes on."""
 
 
 class Upkeep:
@@ -31,16 +33,25 @@ class Upkeep:
 
     def pass_(self, now: datetime, elapsed: int) -> int:
         """Do all of it once; returns how many rows moved."""
-        at, done = micros(now), 0
-        with self.store.write() as tx:
-            for row in outbox.void_leases(tx, self.store.boot, elapsed):
-                self._doubt(tx, row, now)
-                done += 1
-            done += outbox.wake_retries(tx, at)
-        for step in (self._windows, self._timers, self._doubts, self._outcomes):
+        steps = (self._leases, self._retries, self._windows, self._timers, self._doubts, self._outcomes)
+        with self.store.read() as tx:  # most passes find nothing, and then take no lock
+            wanted = [step for step in steps if step(tx, now, elapsed, look=True)]
+        done = 0
+        for step in wanted:
             with self.store.write() as tx:
-                done += step(tx, now)
+                done += step(tx, now, elapsed, look=False)
         return done
+
+    def _leases(self, tx: Tx, now: datetime, elapsed: int, *, look: bool) -> int:
+        if look:
+            return outbox.leases_over(tx, self.store.boot, elapsed)
+        rows = outbox.void_leases(tx, self.store.boot, elapsed)
+        for row in rows:
+            self._doubt(tx, row, now)
+        return len(rows)
+
+    def _retries(self, tx: Tx, now: datetime, elapsed: int, *, look: bool) -> int:
+        return outbox.retries_due(tx, micros(now)) if look else outbox.wake_retries(tx, micros(now))
 
     def _rule(self, row: RowMapping) -> Rule:
         return self.worlds(row["rule_set"]).ruleset.rules[row["rule"]]
@@ -70,19 +81,19 @@ class Upkeep:
         wait = self.routes.gateways[row["gateway"]].doubt_wait if row["gateway"] in self.routes.gateways else LATER
         outbox.doubt(tx, row, now=micros(now), due=micros(now + wait), record=record)
 
-    def _windows(self, tx: Tx, now: datetime) -> int:
-        rows = noticebook.due_windows(tx, micros(now))
-        for row in rows:
+    def _windows(self, tx: Tx, now: datetime, elapsed: int, *, look: bool) -> int:
+        rows = noticebook.due_windows(tx, micros(now), 1 if look else MOST)
+        for row in [] if look else rows:
             passing.window_ended(tx, self._rule(row), row, now)
         return len(rows)
 
-    def _timers(self, tx: Tx, now: datetime) -> int:
-        rows = noticebook.due_timers(tx, micros(now))
-        for row in rows:
+    def _timers(self, tx: Tx, now: datetime, elapsed: int, *, look: bool) -> int:
+        rows = noticebook.due_timers(tx, micros(now), 1 if look else MOST)
+        for row in [] if look else rows:
             passing.timer_due(tx, self._rule(row), row, now)
         return len(rows)
 
-    def _outcomes(self, tx: Tx, now: datetime) -> int:
+    def _outcomes(self, tx: Tx, now: datetime, elapsed: int, *, look: bool) -> int:
         done = 0
         for rule_set, name in tx.execute(
             select(notices.c.rule_set, notices.c.rule)
@@ -91,14 +102,15 @@ class Upkeep:
         ).all():
             rule = self.worlds(rule_set).ruleset.rules[name]
             window = int(rule.receipt_window / timedelta(microseconds=1))
-            for row in noticebook.due_outcomes(tx, name, micros(now), window):
+            rows = noticebook.due_outcomes(tx, name, micros(now), window, 1 if look else MOST)
+            for row in [] if look else rows:
                 passing.finish(tx, rule, row, now)
-                done += 1
+            done += len(rows)
         return done
 
-    def _doubts(self, tx: Tx, now: datetime) -> int:
-        rows = outbox.due_doubts(tx, micros(now))
-        for row in rows:
+    def _doubts(self, tx: Tx, now: datetime, elapsed: int, *, look: bool) -> int:
+        rows = outbox.due_doubts(tx, micros(now), 1 if look else MOST)
+        for row in [] if look else rows:
             self._resolve(tx, row, now)
         return len(rows)
 

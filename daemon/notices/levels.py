@@ -123,7 +123,7 @@ class _Levels:
             stands, why = Stands.NO, f"level:{self.seen.level}"
         elif worse_due and stands is not Stands.NO:
             stands, why = Stands.NO, f"{worse_due} is due"
-        return renewed(notice, self.seen, plan, stands, why)
+        return renewed(notice, self.seen, plan, stands, why, self.now)
 
     def _told_itself(self, level: str, since: datetime) -> bool:
         episode = self.open[level]

@@ -38,28 +38,45 @@ def stages_to_make(existing: Iterable[str], plans: Sequence[StagePlan], now: dat
     return todo
 
 
-def renewed(notice: NoticeView, seen: Seen, plan: StagePlan | None, stands: Stands, why: str) -> RenewNotice | None:
-    """The renewal of a waiting notice by a word that is not older than what it is known from; None if nothing moves."""
-    if seen.started < notice.known_at or not notice.waits:
+def overtaken(notices: Iterable[NoticeView], seen: Seen) -> bool:
+    """Whether something newer than this word is known of the same obligation: then it changes nothing."""
+    return any(seen.started < n.known_at for n in notices)
+
+
+def renewed(
+    notice: NoticeView, seen: Seen, plan: StagePlan | None, stands: Stands, why: str, now: datetime
+) -> RenewNotice | None:
+    """The renewal of a notice without outcome by a word that is not older than what it is known from; else None.
+
+    One that is told keeps its instants; whether it stands, and the terms and inputs, are for its fallbacks.
+    """
+    if seen.started < notice.known_at or notice.outcome is not None:
         return None
     at, end, deadline = notice.not_before, notice.window_end, notice.deadline
-    if plan is not None:
+    if plan is not None and not notice.told:
         at, end, deadline = plan.at, plan.window_end, plan.deadline
     match = seen.how == SeenAs.MATCH
     terms = seen.terms if match and seen.terms else notice.terms
-    marks = seen.marks if match else notice.marks
+    marks = marks_of(notice, seen.marks, deadline, now) if match else notice.marks
     return RenewNotice(notice.id, stands, why, terms, at, end, deadline, marks, take_inputs=match)
+
+
+def marks_of(notice: NoticeView, marks: tuple[str, ...], deadline: datetime, now: datetime) -> tuple[str, ...]:
+    """The marks of a newer word; one that goes late stays marked so while its deadline lies behind."""
+    return (*marks, LATE) if LATE in notice.marks and LATE not in marks and now >= deadline else marks
 
 
 def renew(notices: Sequence[NoticeView], seen: Seen, now: datetime) -> list[Change]:
     """What one reading's word changes for the stages of one occurrence (corrections apart)."""
+    if overtaken(notices, seen):
+        return []
     changes: list[Change] = []
     plans = {p.stage: p for p in seen.plan("", seen.business_date, now)}
     stages = [n for n in notices if not n.is_correction]
     for notice in stages:
         mine = {p.stage: p for p in seen.plan("", seen.business_date, notice.made_at)}.get(notice.stage)
         stands, why = standing(seen, mine)
-        change = renewed(notice, seen, mine, stands, why)
+        change = renewed(notice, seen, mine, stands, why, now)
         if change:
             changes.append(change)
     if seen.how == SeenAs.MATCH:

@@ -313,6 +313,19 @@ def wake_retries(tx: Connection, now: int) -> int:
     return done.rowcount
 
 
+def leases_over(tx: Connection, boot: str, elapsed: int) -> int:
+    """1 where a lease of an earlier boot, or one that has ended, is still on a message."""
+    over = or_(messages.c.boot != boot, messages.c.lease_until <= elapsed)
+    held = messages.c.own.in_((_S.CLAIMED.value, _S.SENDING.value)) & messages.c.lease_until.is_not(None)
+    return 0 if tx.execute(select(messages.c.id).where(held, over).limit(1)).first() is None else 1
+
+
+def retries_due(tx: Connection, now: int) -> int:
+    """1 where a retry is due."""
+    query = select(messages.c.id).where(messages.c.state == _S.RETRY.value, messages.c.due <= now).limit(1)
+    return 0 if tx.execute(query).first() is None else 1
+
+
 def void_leases(tx: Connection, boot: str, elapsed: int) -> list[RowMapping]:
     """Leases of earlier boots, and expired ones: `claimed` is queued again; the returned `sending` ones are in doubt."""
     gone = or_(messages.c.boot != boot, messages.c.lease_until <= elapsed)
