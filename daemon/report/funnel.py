@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from daemon.clock import from_micros
 from daemon.report import queries
 from daemon.store import readings
 from daemon.store.db import Store, Tx
@@ -161,8 +160,3 @@ def _poll_json(poll: PollCounts) -> dict[str, Any]:
         "facts": poll.facts,
         "reasons": [[bucket, reason, facts] for (bucket, reason), facts in sorted(poll.reasons.items())],
     }
-
-
-def moment(value: int | None) -> str:
-    """A moment of the store as ISO text in UTC, '' where there is none."""
-    return "" if value is None else from_micros(value).isoformat()

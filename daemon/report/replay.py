@@ -8,7 +8,7 @@ the store and its sheets, no source and no clock; later rule sets change nothing
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -20,7 +20,7 @@ from daemon.model.decisions import Decision
 from daemon.model.values import canonical, occurrence_text, values_json
 from daemon.report import queries
 from daemon.rules.gates import GateInputs
-from daemon.security.envelope import hmac_id
+from daemon.security.envelope import Key, hmac_id
 from daemon.store import asks, seals, subjects
 from daemon.store.db import Store, Tx
 from daemon.store.month_keys import key_by_id
@@ -85,9 +85,7 @@ class ReplayResult:
         """The counts of a rule."""
         return self.rules.setdefault(rule, RuleReplay(rule))
 
-    def compare(
-        self, rule: str, what: str, place: str, recorded: Mapping[str, str], found: Mapping[str, str]
-    ) -> None:
+    def compare(self, rule: str, what: str, place: str, recorded: Mapping[str, str], found: Mapping[str, str]) -> None:
         """Hold two words about one thing against each other: every name whose text differs is a difference."""
         names = [name for name in recorded if recorded[name] != found[name]]
         if names:
@@ -114,12 +112,19 @@ def replay(store: Store, worlds: Callable[[str], World], day: date) -> ReplayRes
 
 def open_sheet(store: Store, sheet: RowMapping) -> SheetReader | None:
     """A sheet of the store, held against its recorded hash; None where its key was destroyed when its time was over."""
+    key = sheet_key(store, sheet)
+    if key is None:
+        return None
+    return SheetReader.open(store.folder / sheet["path"], {key.id: key}.__getitem__, sheet["sha256"])
+
+
+def sheet_key(store: Store, sheet: RowMapping) -> Key | None:
+    """The month's key that seals a sheet; None where it was destroyed."""
     with store.read() as tx:
         try:
-            key = key_by_id(tx, bytes(sheet["key"]))
+            return key_by_id(tx, bytes(sheet["key"]))
         except LookupError:
             return None
-    return SheetReader.open(store.folder / sheet["path"], {key.id: key}.__getitem__, sheet["sha256"])
 
 
 def _replay_sheet(store: Store, world: World, run: RowMapping, sheet: RowMapping, result: ReplayResult) -> None:
@@ -179,9 +184,7 @@ def plain_terms(terms: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _replay_notices(
-    tx: Tx, worlds: Callable[[str], World], rows: Sequence[RowMapping], result: ReplayResult
-) -> None:
+def _replay_notices(tx: Tx, worlds: Callable[[str], World], rows: Sequence[RowMapping], result: ReplayResult) -> None:
     plain = seals.get_many(tx, list(dict.fromkeys(row["inputs"] for row in rows)))
     for row in rows:
         inputs, decision = _decided(worlds, row, plain[row["inputs"]])
@@ -232,8 +235,3 @@ def _terms(tx: Tx, client: int, decision: Decision) -> str:
     """The digest of terms that a notice keeps: only the client's key can compare them."""
     key = subjects.keys_of(tx, client).commitment_key
     return hmac_id(key, "terms", canonical(plain_terms(decision.terms))).hex()
-
-
-def differences_of(result: ReplayResult, what: str) -> Iterable[Difference]:
-    """Those of one sort."""
-    return (difference for difference in result.differences if difference.what == what)

@@ -1,0 +1,267 @@
+"""Why a client was told on a day, or was not: read from sheets, notices, attempts and receipts, decided again to show how.
+
+A client's line is shown for each poll in which it changed; what made it so is the first condition or gate that did. Where the
+client has no line, that is said, with the polls that saw none and the rejects that could be anybody's: a reject is
+sealed and is no longer anybody's once it is one. No name, address or key is read: whom it is about is the caller's word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from daemon.decide.lines import subject_kind
+from daemon.model.decisions import Bucket
+from daemon.report import queries
+from daemon.report.replay import gate_inputs, open_sheet, word_of, word_of_line
+from daemon.rules.evaluate import Trace
+from daemon.rules.explaining import ConditionNote, Explanation
+from daemon.store import asks, outbox, readings, subjects, trail
+from daemon.store.db import Store, Tx
+from daemon.store.ledger import Poll
+from daemon.store.sheetlines import Line
+from daemon.store.sheets import SheetReader
+from daemon.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The first thing that made a decision what it is. `kind`: condition, gate, level, whole, date; `key`: which one in the
+    rule's file; `trace`: the condition taken apart, None for a gate."""
+
+    kind: str
+    key: str
+    detail: str = ""
+    trace: Trace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LineStory:
+    """A client's line in one poll under one rule, decided again. `as_recorded`: the same came out. `held`: why the poll made
+    no notices of this rule, or ''. `unchanged`: polls right after it in which the line was the same."""
+
+    poll: Poll
+    run: int
+    rule: str
+    rule_set: str
+    line: Line
+    explanation: Explanation
+    cause: Cause | None
+    as_recorded: bool
+    held: str = ""
+    unchanged: tuple[Poll, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """A poll in which the client has no line under a rule. `why`: no_line, no_sheet (it has not decided), kept_no_more, gone."""
+
+    poll: Poll
+    rule: str
+    why: str
+    rejects: tuple[RowMapping, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStory:
+    """A message with its attempts and receipts, rows of the store."""
+
+    message: RowMapping
+    attempts: tuple[RowMapping, ...]
+    receipts: tuple[RowMapping, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeStory:
+    """A notice, what asking again gave, and its messages."""
+
+    notice: RowMapping
+    asks: tuple[RowMapping, ...]
+    messages: tuple[MessageStory, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientDay:
+    """A client's day. `client` is None where the store has never seen the key."""
+
+    day: date
+    client: int | None
+    subjects: tuple[int, ...] = ()
+    lines: tuple[LineStory, ...] = ()
+    absences: tuple[Absence, ...] = ()
+    notices: tuple[NoticeStory, ...] = ()
+
+    @property
+    def told(self) -> bool:
+        """Whether a notice of the day has reached `sending`, as far as is known."""
+        return any(story.notice["told_at"] is not None for story in self.notices)
+
+
+def find_client(tx: Tx, world: World | None, key: str) -> tuple[int, tuple[int, ...]] | None:
+    """(client's number, numbers of what the key is about) by the blind index: of a client key all that is its, of a
+    contract's that one. None where the store has never seen the key."""
+    number = subjects.find(tx, subjects.CLIENT, key)
+    if number is not None:
+        return number, tuple(n for n, _ in queries.subjects_of(tx, number))
+    kinds = sorted({subject_kind(kind) for kind in world.ruleset.kinds.values()}) if world else []
+    for kind in kinds:
+        number = None if kind == subjects.CLIENT else subjects.find(tx, kind, key)
+        if number is not None:
+            return subjects.client_of(tx, number), (number,)
+    return None
+
+
+def explain(
+    store: Store, worlds: Callable[[str], World], digest: str, key: str, day: date, rule: str = ""
+) -> ClientDay:
+    """A client's day. `digest`: the active rule set, which says what kinds of keys there are. Raises SealBroken for a
+    sheet that does not hash as recorded, LookupError for a rule set that is not kept."""
+    with store.read() as tx:
+        found = find_client(tx, worlds(digest) if digest else None, key)
+        if found is None:
+            return ClientDay(day, None)
+        client, numbers = found
+        polls = queries.polls_of(tx, day)
+    teller = _Teller(store, worlds, numbers, rule)
+    for poll in polls:
+        teller.poll(poll)
+    with store.read() as tx:
+        rows = queries.notices_of(tx, day=day, rule=rule, client=client)
+        notices = tuple(notice_story(tx, row) for row in rows if row["subject"] in numbers)
+    return ClientDay(day, client, numbers, tuple(teller.told()), tuple(teller.absences), notices)
+
+
+def notice_story(tx: Tx, row: RowMapping) -> NoticeStory:
+    """A notice with all that followed."""
+    rows = outbox.of_notice(tx, row["id"])
+    ids = [message["id"] for message in rows]
+    tries, came = queries.attempts_of(tx, ids), queries.receipts_of(tx, ids)
+    stories = [MessageStory(m, tuple(tries.get(m["id"], ())), tuple(came.get(m["id"], ()))) for m in rows]
+    return NoticeStory(row, tuple(asks.of_notice(tx, row["id"])), tuple(stories))
+
+
+class _Teller:
+    """Goes through the polls of a day and keeps the lines that changed."""
+
+    def __init__(self, store: Store, worlds: Callable[[str], World], numbers: Sequence[int], rule: str) -> None:
+        self._store, self._worlds, self._numbers, self._rule = store, worlds, numbers, rule
+        self._last: dict[tuple[str, str, int], dict[str, str]] = {}
+        self._stories: list[tuple[LineStory, list[Poll]]] = []
+        self._newest: dict[tuple[str, str, int], list[Poll]] = {}
+        self.absences: list[Absence] = []
+
+    def told(self) -> Iterator[LineStory]:
+        """The stories in order, each with the polls in which nothing changed."""
+        for story, same in self._stories:
+            yield LineStory(
+                story.poll,
+                story.run,
+                story.rule,
+                story.rule_set,
+                story.line,
+                story.explanation,
+                story.cause,
+                story.as_recorded,
+                story.held,
+                tuple(same),
+            )
+
+    def poll(self, poll: Poll) -> None:
+        """One poll: its newest run that has decided."""
+        with self._store.read() as tx:
+            decided = [row for row in readings.runs_of(tx, poll.id) if row["record"] is not None]
+            sheets = readings.sheets_of(tx, decided[-1]["id"]) if decided else []
+            held = _held(tx, decided[-1]) if decided else {}
+        if not decided:
+            self.absences.append(Absence(poll, "", "no_sheet"))
+            return
+        for sheet in sheets:
+            if not self._rule or sheet["rule"] == self._rule:
+                self._sheet(poll, decided[-1], sheet, held.get(sheet["rule"], ""))
+
+    def _sheet(self, poll: Poll, run: RowMapping, sheet: RowMapping, held: str) -> None:
+        try:
+            reader = open_sheet(self._store, sheet)
+        except FileNotFoundError:
+            self.absences.append(Absence(poll, sheet["rule"], "gone"))
+            return
+        if reader is None:
+            self.absences.append(Absence(poll, sheet["rule"], "kept_no_more"))
+            return
+        lines = [line for number in self._numbers for line in reader.find(number)]
+        for line in lines:
+            self._line(poll, run, sheet["rule"], line, held)
+        if not lines:
+            with self._store.read() as tx:
+                places = tuple(queries.reject_places(tx, run["id"]))
+            self.absences.append(Absence(poll, sheet["rule"], "no_line", places))
+
+    def _line(self, poll: Poll, run: RowMapping, rule: str, line: Line, held: str) -> None:
+        key = rule, poll.feed, line.subject
+        word = word_of_line(line) | {"operands": repr(sorted(line.operands.items())), "held": held}
+        if self._last.get(key) == word:
+            self._newest[key].append(poll)
+            return
+        same: list[Poll] = []
+        self._last[key], self._newest[key] = word, same
+        self._stories.append((self._story(poll, run, rule, line, held), same))
+
+    def _story(self, poll: Poll, run: RowMapping, rule: str, line: Line, held: str) -> LineStory:
+        world = self._worlds(run["rule_set"])
+        decider, env = world.deciders[rule], world.env(line.business_date)
+        found = decider.explain(line.operands, line.items, line.whole, gate_inputs(line), env)
+        same = word_of(found.decision) == word_of_line(line)
+        return LineStory(
+            poll, run["number"], rule, run["rule_set"], line, found, cause_of(found, decider.rule.levels), same, held
+        )
+
+
+def _held(tx: Tx, run: RowMapping) -> dict[str, str]:
+    """Rule -> why the run made no notices of it: the verdict in its poll's record."""
+    record = trail.read(tx, run["record"])
+    assert record is not None, f"run {run['id']} names a record that is not there"
+    return {sheet["rule"]: "hold" for sheet in record.data.get("sheets", ()) if sheet.get("verdict") == "hold"}
+
+
+def cause_of(found: Explanation, levels: Sequence[Any]) -> Cause | None:
+    """The first condition or gate that made the decision so; None where there is nothing to point at."""
+    decision = found.decision
+    if decision.reason == "not_effective":
+        return Cause("date", "effective", found.business_date.isoformat())
+    if decision.reason == "not_whole":
+        return Cause("whole", "whole")
+    if decision.bucket is not Bucket.NOTIFY:
+        gate = next((g for g in decision.gates if g.verdict != "pass"), None)
+        if gate is not None and decision.reason.startswith(("gate:", "declared:")):
+            return Cause("gate", gate.gate, gate.reason, _trace(found.conditions, _gate_key(gate.gate, gate.reason)))
+    for note in found.conditions:
+        if note.decided:
+            return Cause("condition", note.key, "", note.trace)
+    if decision.reason == "condition" and levels:
+        mildest = f"levels.{levels[-1].name}.when"
+        return Cause("level", mildest, "", _trace(found.conditions, mildest))
+    return None
+
+
+def _gate_key(gate: str, reason: str) -> str:
+    return {"exclude": f"gates.exclude.{reason}", "declared": f"hold.{reason}"}.get(gate, "")
+
+
+def _trace(notes: Sequence[ConditionNote], key: str) -> Trace | None:
+    return next((note.trace for note in notes if note.key == key), None)
+
+
+def sheet_of(store: Store, poll: int, rule: str) -> tuple[RowMapping, SheetReader | None]:
+    """The sheet of a poll's newest run that has decided, and its reader (None past its time). Raises LookupError."""
+    with store.read() as tx:
+        decided = [row for row in readings.runs_of(tx, poll) if row["record"] is not None]
+        rows = readings.sheets_of(tx, decided[-1]["id"]) if decided else []
+    sheet = next((row for row in rows if row["rule"] == rule), None)
+    if sheet is None:
+        known = ", ".join(row["rule"] for row in rows) or "none"
+        raise LookupError(f"poll {poll}: no sheet of rule {rule}, expected one of: {known}")
+    return sheet, open_sheet(store, sheet)
