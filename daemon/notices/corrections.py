@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from daemon.model.notices import CORRECTION, Change, MakeNotice, NoticeView, RenewNotice, Seen, SeenAs, StagePlan
-from daemon.model.states import Stands
+from daemon.model.states import Outcome, Stands
+from daemon.notices.standing import marks_of, overtaken
 
 GONE = "gone"
 """The terms, and the mark, of a correction that says: what you were told no longer holds."""
@@ -42,24 +43,18 @@ def correct(
 ) -> list[Change]:
     """Compare with the terms last told: make the correction, renew the open one, or let it rest when the terms came back."""
     told = last_told(notices)
-    if told is None:
+    if told is None or overtaken(notices, seen):
         return []
     waiting = next((n for n in notices if n.is_correction and n.waits), None)
-    if waiting is not None and seen.started < waiting.known_at:
-        return []
     wanted = wanted_terms(seen, correct_gone=correct_gone)
-    if wanted is None:
-        if waiting is None:
-            return []
-        stands = Stands.UNKNOWN if seen.how == SeenAs.UNKNOWN else Stands.NO
-        return [_renew(waiting, stands, seen.why, waiting.terms, waiting.marks)]
-    if wanted == told.told_terms:
-        return [_renew(waiting, Stands.NO, "the terms told hold again", wanted, waiting.marks)] if waiting else []
-    marks = (*(m for m in seen.marks if m != GONE), *((GONE,) if wanted == GONE else ()))
     if waiting is not None:
-        return [_renew(waiting, Stands.YES, "terms changed", wanted, marks, take=wanted != GONE)]
+        return [_renewed(waiting, told, seen, wanted, now, episode)]
+    if wanted is None or wanted == told.told_terms:
+        return []
+    deadline = max(_deadline(n, seen, now, episode) for n in notices)
+    if now >= deadline and _expired_with(wanted, notices):
+        return []
     number = 1 + sum(n.is_correction for n in notices)
-    deadline = max(n.deadline for n in notices)
     plan = StagePlan(f"{CORRECTION}{number}", now, deadline, deadline, True, told.late, told.level)
     return [
         MakeNotice(
@@ -70,13 +65,69 @@ def correct(
             correction_of=told.id,
             correction=number,
             held=held,
-            marks=marks,
+            marks=_marks(seen, wanted),
             terms=wanted,
         )
     ]
 
 
-def _renew(
-    n: NoticeView, stands: Stands, why: str, terms: str, marks: tuple[str, ...], *, take: bool = False
+def _renewed(
+    waiting: NoticeView,
+    told: NoticeView,
+    seen: Seen,
+    wanted: str | None,
+    now: datetime,
+    episode: tuple[str, date, int] | None,
 ) -> RenewNotice:
-    return RenewNotice(n.id, stands, why, terms, n.not_before, n.window_end, n.deadline, marks, take_inputs=take)
+    """The open correction by a newer word: it takes over the terms, rests, or is not known to be needed."""
+    if wanted is None:
+        stands = Stands.UNKNOWN if seen.how == SeenAs.UNKNOWN else Stands.NO
+        return rest(waiting, stands, seen.why)
+    if wanted == told.told_terms:
+        return rest(waiting, Stands.NO, "the terms told hold again", wanted)
+    deadline = _deadline(waiting, seen, waiting.made_at, episode)
+    marks = marks_of(waiting, _marks(seen, wanted), deadline, now)
+    return RenewNotice(
+        waiting.id,
+        Stands.YES,
+        "terms changed",
+        wanted,
+        waiting.not_before,
+        deadline,
+        deadline,
+        marks,
+        take_inputs=wanted != GONE,
+    )
+
+
+def rest(notice: NoticeView, stands: Stands, why: str, terms: str = "") -> RenewNotice:
+    """The same notice, of which nothing leaves (`no`) or which the rule's choice decides (`unknown`)."""
+    return RenewNotice(
+        notice.id,
+        stands,
+        why,
+        terms or notice.terms,
+        notice.not_before,
+        notice.window_end,
+        notice.deadline,
+        notice.marks,
+        take_inputs=False,
+    )
+
+
+def _marks(seen: Seen, wanted: str) -> tuple[str, ...]:
+    return (*(m for m in seen.marks if m != GONE), *((GONE,) if wanted == GONE else ()))
+
+
+def _deadline(notice: NoticeView, seen: Seen, made_at: datetime, episode: tuple[str, date, int] | None) -> datetime:
+    """A correction has until the latest deadline, of what was told or of the fact as it is now."""
+    if seen.how != SeenAs.MATCH:
+        return notice.deadline
+    level, day = (episode[0], episode[1]) if episode else ("", seen.business_date)
+    return max([notice.deadline, *(p.deadline for p in seen.plan(level, day, made_at))])
+
+
+def _expired_with(wanted: str, notices: Sequence[NoticeView]) -> bool:
+    """Whether the newest correction had these terms and could not leave by its deadline: the rule's `late:` has decided."""
+    newest = max((n for n in notices if n.is_correction), key=lambda n: n.made_at, default=None)
+    return newest is not None and newest.outcome is Outcome.EXPIRED and newest.terms == wanted

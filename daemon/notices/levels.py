@@ -22,8 +22,8 @@ from daemon.model.notices import (
     SeenAs,
 )
 from daemon.model.states import Outcome, Stands
-from daemon.notices.corrections import correct
-from daemon.notices.standing import renewed, stages_to_make, standing
+from daemon.notices.corrections import correct, rest
+from daemon.notices.standing import overtaken, renewed, stages_to_make, standing
 
 NOT_TOLD = "ended without having been told"
 
@@ -49,15 +49,18 @@ class _Levels:
         return self.seen.how == SeenAs.MATCH and self.order.index(self.seen.level) <= self.order.index(level)
 
     def told(self, level: str) -> bool:
-        """By its own notice or a worse level's, since its episode opened."""
+        """By its own notice, or by a worse level's since its episode opened."""
         episode = self.open.get(level)
         if episode is None:
             return False
-        worse = set(self.order[: self.order.index(level) + 1])
-        return any(
-            n.told and n.level in worse and (n.episode == episode.id or (n.told_at or self.now) >= episode.opened_at)
-            for n in self.notices
-        )
+        return self._teller(episode) != "" or any(n.told and n.episode == episode.id for n in self.notices)
+
+    def _teller(self, episode: EpisodeView) -> str:
+        """The worse level whose notice has told since this episode opened; its own episode may have ended."""
+        worse = self.order[: self.order.index(episode.level)]
+        since = episode.opened_at
+        tellers = (n.level for n in self.notices if n.told and n.level in worse and (n.told_at or self.now) >= since)
+        return next(tellers, "")
 
     def of(self, episode: EpisodeView) -> list[NoticeView]:
         return [n for n in self.notices if n.episode == episode.id and not n.is_correction]
@@ -67,7 +70,7 @@ class _Levels:
         sure = self.seen.how in (SeenAs.MATCH, SeenAs.NO)
         for level, episode in list(self.open.items()):
             mine = self.of(episode)
-            given_up = bool(mine) and all(n.outcome is Outcome.CANCELLED for n in mine) and not self.told(level)
+            given_up = bool(mine) and all(n.outcome in _UNTOLD for n in mine) and not self.told(level)
             if sure and level in self.seen.cured and not self.reached(level):
                 self._end(episode, "rearmed")
             elif given_up and self.reached(level):
@@ -78,10 +81,7 @@ class _Levels:
                     self._open(level)
 
     def _end(self, episode: EpisodeView, why: str) -> None:
-        self.changes.append(EndEpisode(episode.id, why))
-        self.changes.extend(
-            CloseNotice(n.id, Outcome.CANCELLED, why) for n in self.notices if n.episode == episode.id and n.waits
-        )
+        self.changes.extend(_ended(episode, self.notices, why))
         del self.open[episode.level]
 
     def _open(self, level: str) -> None:
@@ -90,71 +90,81 @@ class _Levels:
         self.fresh[level] = OpenEpisode(level, day, number)
         self.changes.append(self.fresh[level])
 
-    def renew(self) -> dict[str, Stands]:
-        """Bring waiting notices up to date, worst level first; returns how each open level's waiting notices stand."""
-        due: dict[str, Stands] = {}
-        worse_due = ""
+    def renew(self) -> None:
+        """Bring each open level's notices up to date, worst first, and make those of the worst reached level that is not told
+        and has none, unless a worse one is due."""
+        due = ""
         for level in self.order:
             episode = self.open.get(level)
-            if episode is None:
-                continue
-            for notice in (n for n in self.of(episode) if n.waits):
-                change = self._renewed(notice, episode, worse_due)
-                if change is None:
-                    due.setdefault(level, notice.stands)
-                elif isinstance(change, RenewNotice):
-                    due[level] = max(due.get(level, Stands.NO), change.stands, key=_STRENGTH.__getitem__)
-                    self.changes.append(change)
-                else:
-                    self.changes.append(change)
-            if due.get(level, Stands.NO) is not Stands.NO:
-                worse_due = worse_due or level
-        return due
+            stands = self._renew(episode, due) if episode else Stands.NO
+            if not due and self.reached(level) and not self.told(level) and not (episode and self.of(episode)):
+                stands = self._make(level)
+            if stands is not Stands.NO:
+                due = due or level
+
+    def _renew(self, episode: EpisodeView, worse_due: str) -> Stands:
+        """Renew one episode's notices; returns how what waits of it stands."""
+        strongest = Stands.NO
+        for notice in self.of(episode):
+            change = self._renewed(notice, episode, worse_due)
+            if change is not None:
+                self.changes.append(change)
+            if isinstance(change, RenewNotice) and notice.waits:
+                strongest = max(strongest, change.stands, key=_STRENGTH.__getitem__)
+        return strongest
 
     def _renewed(self, notice: NoticeView, episode: EpisodeView, worse_due: str) -> Change | None:
-        worse = self.order[: self.order.index(episode.level)]
-        teller = next((w for w in worse if w in self.open and self._told_itself(w, episode.opened_at)), None)
-        if teller:
+        teller = self._teller(episode)
+        if teller and notice.waits:
             return CloseNotice(notice.id, Outcome.SUPERSEDED, f"told by {teller}")
         plans = self.seen.plan(episode.level, episode.opened_on, notice.made_at)
         plan = next((p for p in plans if p.stage == notice.stage), None)
         stands, why = standing(self.seen, plan)
         if self.seen.how == SeenAs.MATCH and not self.reached(episode.level):
             stands, why = Stands.NO, f"level:{self.seen.level}"
+        elif teller:
+            stands, why = Stands.NO, f"told by {teller}"
         elif worse_due and stands is not Stands.NO:
             stands, why = Stands.NO, f"{worse_due} is due"
         return renewed(notice, self.seen, plan, stands, why, self.now)
 
-    def _told_itself(self, level: str, since: datetime) -> bool:
-        episode = self.open[level]
-        return any(n.told and n.episode == episode.id and (n.told_at or self.now) >= since for n in self.notices)
+    def correct(self, *, gone: bool, held: bool) -> None:
+        """The corrections of every open episode; one whose level the fact does not reach now rests."""
+        for level, episode in self.open.items():
+            mine = [n for n in self.notices if n.episode == episode.id]
+            key = (level, episode.opened_on, episode.number)
+            if self.reached(level) or self.seen.how != SeenAs.MATCH:
+                self.changes.extend(correct(mine, self.seen, self.now, correct_gone=gone, held=held, episode=key))
+            else:
+                why = f"level:{self.seen.level}"
+                self.changes.extend(rest(n, Stands.NO, why) for n in mine if n.is_correction and n.waits)
 
-    def make(self, due: dict[str, Stands]) -> None:
-        """The stages of the worst reached level that is not told and has no notice, unless a worse one is due."""
-        if self.seen.how != SeenAs.MATCH:
-            return
-        for level in self.order:
-            if not self.reached(level) or self.told(level) or due.get(level, Stands.NO) is not Stands.NO:
-                if self.told(level) or due.get(level, Stands.NO) is not Stands.NO:
-                    return
-                continue
-            if level in self.open and self.of(self.open[level]):
-                continue
-            self._make(level)
-            return
-
-    def _make(self, level: str) -> None:
+    def _make(self, level: str) -> Stands:
         opened: OpenEpisode | EpisodeView = self.fresh.get(level) or self.open[level]
         day, number = opened.opened_on, opened.number
         plans = self.seen.plan(level, day, self.now)
+        strongest = Stands.NO
         for plan in stages_to_make((), plans, self.now):
             stands, why = standing(self.seen, plan)
+            strongest = max(strongest, stands, key=_STRENGTH.__getitem__)
             self.changes.append(
                 MakeNotice(plan, stands, why, (level, day, number), marks=self.seen.marks, terms=self.seen.terms)
             )
+        return strongest
 
 
 _STRENGTH = {Stands.NO: 0, Stands.UNKNOWN: 1, Stands.YES: 2}
+_UNTOLD = (Outcome.CANCELLED, Outcome.SUPERSEDED)
+"""Outcomes of a notice that time alone closed and that reached no person: an expired one has its task."""
+
+
+def _ended(episode: EpisodeView, notices: Sequence[NoticeView], why: str) -> list[Change]:
+    """The end of an episode: what waits is cancelled, what is told sends no fallback any more."""
+    mine = [n for n in notices if n.episode == episode.id and n.outcome is None]
+    return [
+        EndEpisode(episode.id, why),
+        *(CloseNotice(n.id, Outcome.CANCELLED, why) if n.waits else rest(n, Stands.NO, why) for n in mine),
+    ]
 
 
 def renew_levels(
@@ -167,28 +177,19 @@ def renew_levels(
     correct_gone: bool,
     correct_held: bool,
 ) -> list[Change]:
-    """What one reading's word changes for one subject and basis. `order`: the rule's levels, worst first."""
+    """What one reading's word changes for one subject and basis. `order`: the rule's levels, worst first.
+
+    `notices`: those of the open episodes, and of the worse ones that have told since these opened.
+    """
+    if overtaken(notices, seen):
+        return []
     state = _Levels(episodes, notices, seen, order, now)
     state.end_and_open()
-    due = state.renew()
-    state.make(due)
-    for level, episode in state.open.items():
-        if state.reached(level) or seen.gone:
-            mine = [n for n in notices if n.episode == episode.id]
-            key = (level, episode.opened_on, episode.number)
-            state.changes.extend(correct(mine, seen, now, correct_gone=correct_gone, held=correct_held, episode=key))
+    state.renew()
+    state.correct(gone=correct_gone, held=correct_held)
     return state.changes
 
 
 def end_absent(episodes: Sequence[EpisodeView], notices: Sequence[NoticeView]) -> list[Change]:
     """A business date of complete polls without the subject: its episodes end, what has not left is cancelled."""
-    changes: list[Change] = []
-    for episode in episodes:
-        if episode.open:
-            changes.append(EndEpisode(episode.id, "absent for a business date"))
-            changes.extend(
-                CloseNotice(n.id, Outcome.CANCELLED, "absent for a business date")
-                for n in notices
-                if n.episode == episode.id and n.waits
-            )
-    return changes
+    return [change for e in episodes if e.open for change in _ended(e, notices, "absent for a business date")]

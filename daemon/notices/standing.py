@@ -57,13 +57,14 @@ def renewed(
         at, end, deadline = plan.at, plan.window_end, plan.deadline
     match = seen.how == SeenAs.MATCH
     terms = seen.terms if match and seen.terms else notice.terms
-    marks = marks_of(notice, seen.marks, deadline, now) if match else notice.marks
+    marks = marks_of(notice, seen.marks if match else notice.marks, deadline, now)
     return RenewNotice(notice.id, stands, why, terms, at, end, deadline, marks, take_inputs=match)
 
 
 def marks_of(notice: NoticeView, marks: tuple[str, ...], deadline: datetime, now: datetime) -> tuple[str, ...]:
-    """The marks of a newer word; one that goes late stays marked so while its deadline lies behind."""
-    return (*marks, LATE) if LATE in notice.marks and LATE not in marks and now >= deadline else marks
+    """These marks for a notice; one that goes late stays marked so while its deadline lies behind."""
+    late = LATE in notice.marks and now >= deadline
+    return (*(m for m in marks if m != LATE), *((LATE,) if late else ()))
 
 
 def renew(notices: Sequence[NoticeView], seen: Seen, now: datetime) -> list[Change]:
