@@ -19,10 +19,16 @@ from daemon.store.db import Store
 from daemon.transport import HttpxTransport
 
 
+def open_keyring(settings: Settings) -> Keyring:
+    """The configured keys. Raises KeyUnusable."""
+    credentials = credentials_folder(os.environ)
+    return Keyring.load(settings.secret_path(settings.keys.file, credentials), credentials)
+
+
 def open_store(settings: Settings) -> Store:
     """The configured store. Raises KeyUnusable, ConfigError."""
     credentials = credentials_folder(os.environ)
-    keyring = Keyring.load(settings.secret_path(settings.keys.file, credentials), credentials)
+    keyring = open_keyring(settings)
     url = settings.secret(settings.store.url_file, credentials) if settings.store.url_file else ""
     return Store.open(settings.path(settings.state), keyring=keyring, node=settings.node, url=url)
 

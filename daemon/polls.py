@@ -44,6 +44,15 @@ class Polls:
                 put_meta(tx, OPENED, str(micros(since)))
         self.children = [Child(self.config, first_only=i == 0 and self.wanted > 1) for i in range(self.wanted)]
 
+    def open_now(self, feed: str, now: datetime) -> None:
+        """A ledger row of a feed due at this moment, whatever its schedule says. Raises LookupError for an unknown feed."""
+        found = next((one.feed for one in self.timetable.entries if one.feed.name == feed), None)
+        if found is None:
+            known = ", ".join(sorted({one.feed.name for one in self.timetable.entries}))
+            raise LookupError(f"feed {feed}: expected one of {known}")
+        with self.store.write() as tx:
+            ledger.open_due(tx, feed, now, self.timetable.business_date(found, now), now=now)
+
     @property
     def running(self) -> int:
         """How many polls run."""

@@ -98,12 +98,14 @@ class Timetable:
         while at is not None and at <= until:
             local = at.astimezone(SHANGHAI)
             if one.fits(local):
-                day = self._business_date(one.feed, local.date())
+                day = self.business_date(one.feed, at)
                 if self.covers(one.feed.name, day):
                     yield Due(at.astimezone(after.tzinfo), one.feed.name, day, self._skip(one.days, local.date()))
             at = one.trigger.get_next_fire_time(at, at + timedelta(seconds=1))
 
-    def _business_date(self, feed: Feed, day: date) -> date:
+    def business_date(self, feed: Feed, at: datetime) -> date:
+        """The business date that a poll due at this moment speaks of. Raises CalendarEnd."""
+        day = at.astimezone(SHANGHAI).date()
         return self.calendar.add(day, -1) if feed.date == "previous_session" else day
 
     def _skip(self, days: str, day: date) -> str:

@@ -28,7 +28,7 @@ def prepare(
     file = folder / PLAN
     if file.exists():
         found = json.loads(file.read_text())
-        differs = [k for k, v in wanted.items() if found[k] != v]
+        differs = [key for key, value in wanted.items() if found[key] != value]
         if differs:
             raise ValueError(f"{folder} holds a demo with other {', '.join(differs)}; name another folder or remove it")
     else:
@@ -49,37 +49,55 @@ def secrets_of(plan: Plan) -> dict[str, str]:
     return {name: (plan.folder / f"{name}.txt").read_text() for name in SECRETS}
 
 
-def settings_for(plan: Plan, shipped: Path) -> Callable[[int], Settings]:
-    """The shipped configuration with the demo's folder, sources and the carrier's port in it."""
-    folder = plan.folder.resolve()
+def settings_for(plan: Plan, rules: Path) -> Callable[[int], Settings]:
+    """Writes the demo's configuration, which every command takes by `--config`, for the port the carrier got, and reads it."""
 
     def settings(port: int) -> Settings:
-        gateway = {
-            "dialect": "ctcu",
-            "root": f"http://127.0.0.1:{port}",
-            "chatbot_id": "sip:106500@botplatform.rcs.domain.cn",
-            "app_id": "duenotice",
-            "app_key_file": str(folder / "app_key.txt"),
-            "callback_token_file": str(folder / "callback_token.txt"),
-            "signature": "【示例证券】",
-            "repeat": {"honour": "yes", "ignore": "no", "refuse": "no"}[plan.repeat],
-            "timeout": "15s",
-            "doubt_wait": "60s",
-        }
-        overrides = {
-            "state": str(folder / "state"),
-            "keys": {"file": str(folder / "keys.json")},
-            "trail": {"folder": str(folder / "trail"), "heads": str(folder / "heads" / "heads.db")},
-            "rules": {"folder": str(shipped.parent), "unsigned": "allow"},
-            "web": {"port": 0},
-            "log": {"level": "WARNING"},
-            "gateways": {"telecom": gateway},
-            "channels": {"rcs": ["telecom"], "sms": ["telecom"]},
-            "sources": {
-                "counter": {"type": "sql", "url": f"sqlite:///{folder / 'backoffice' / 'counter.sqlite'}"},
-                "clearing": {"type": "files", "folder": str(folder / "backoffice"), "complete": {"flag": "{stem}.flg"}},
-            },
-        }
-        return load_settings(shipped / "duenotice.yaml", overrides=overrides)
+        config = plan.folder / "config"
+        config.mkdir(mode=0o700, exist_ok=True)
+        main = MAIN.format(rules=json.dumps(str(rules.resolve())))
+        repeat = {"honour": "yes", "ignore": "no", "refuse": "no"}[plan.repeat]
+        write_private(config / "duenotice.yaml", main)
+        write_private(config / "channels.yaml", CHANNELS.format(port=port, repeat=repeat))
+        write_private(config / "sources.yaml", SOURCES)
+        return load_settings(config / "duenotice.yaml")
 
     return settings
+
+
+MAIN = """\
+# The demo's installation; made by `duenotice demo`.
+node: demo
+state: ../state
+keys: {{file: ../keys.json}}
+trail: {{origin: demo.example/duenotice, folder: ../trail, heads: ../heads/heads.db}}
+rules: {{folder: {rules}, unsigned: allow}}
+web: {{port: 0}}
+log: {{level: WARNING}}
+"""
+
+CHANNELS = """\
+# One platform, the stand-in carrier, for rich cards and for text messages.
+gateways:
+  telecom:
+    dialect: ctcu
+    root: "http://127.0.0.1:{port}"
+    chatbot_id: sip:106500@botplatform.rcs.domain.cn
+    app_id: duenotice
+    app_key_file: ../app_key.txt
+    callback_token_file: ../callback_token.txt
+    signature: 【示例证券】
+    repeat: "{repeat}"
+    timeout: 15s
+    doubt_wait: 60s
+channels:
+  rcs: [telecom]
+  sms: [telecom]
+"""
+
+SOURCES = """\
+# The sample back office: a counter database, and a folder of clearing files.
+sources:
+  counter: {type: sql, url: "sqlite:///../backoffice/counter.sqlite"}
+  clearing: {type: files, folder: ../backoffice, complete: {flag: "{stem}.flg"}}
+"""

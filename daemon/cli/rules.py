@@ -1,0 +1,159 @@
+"""`duenotice rules check|test|explain|replay`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from daemon.cli import place
+from daemon.cli.place import screen_of
+
+
+def add(parsers: Any) -> None:
+    """The parser of `rules`."""
+    commands = place.subparsers(parsers, "rules", "What decides: checked, tested, explained, decided again.")
+    _check(commands)
+    _test(commands)
+    _explain(commands)
+    _replay(commands)
+
+
+def _check(commands: Any) -> None:
+    check = commands.add_parser("check", help="every mistake in rules and cards, with file, line and column")
+    place.folder_argument(check)
+    place.listing(check)
+    check.set_defaults(go=go_check)
+
+
+def _test(commands: Any) -> None:
+    test = commands.add_parser("test", help="run the cases")
+    place.folder_argument(test)
+    test.add_argument("--rule", default="", help="only this rule's cases")
+    place.listing(test)
+    test.set_defaults(go=go_test)
+
+
+def _explain(commands: Any) -> None:
+    explain = commands.add_parser("explain", help="why a client was told on a day, or was not")
+    explain.add_argument("--client", required=True, metavar="KEY", help="the client's key, or a contract's")
+    explain.add_argument("--day", type=place.day, required=True, metavar="DATE", help="business date")
+    explain.add_argument("--rule", default="", help="only this rule")
+    place.listing(explain)
+    explain.set_defaults(go=go_explain)
+
+
+def _replay(commands: Any) -> None:
+    replay = commands.add_parser(
+        "replay", help="decide a day again: every line of every sheet, every notice, every ask"
+    )
+    replay.add_argument("--day", type=place.day, required=True, metavar="DATE", help="business date")
+    place.listing(replay)
+    replay.set_defaults(go=go_replay)
+
+
+def go_check(args: argparse.Namespace) -> int:
+    """All findings; 1 if there is any."""
+    found = place.loaded(args)
+    screen = screen_of(args)
+    if args.json:
+        screen.json(
+            {"digest": found.ruleset.digest if found.ruleset else None, "findings": list(map(_finding, found.findings))}
+        )
+        return 1 if found.findings else 0
+    for finding in found.findings:
+        screen.line(finding)
+    if found.ruleset is None:
+        count = len(found.findings)
+        screen.line(screen.say(f"共 {count} 处错误", f"{count} {'finding' if count == 1 else 'findings'}"))
+        return 1
+    made = found.ruleset
+    counts = len(made.kinds), len(made.rules), len(made.parameters), len(made.cards), len(made.cases)
+    screen.line(
+        screen.say(
+            "{} 类事实，{} 条规则，{} 个参数，{} 张卡片，{} 个用例：没有错误",
+            "{} kinds, {} rules, {} parameters, {} cards, {} cases: no mistakes",
+        ).format(*counts)
+    )
+    screen.line(screen.say(f"规则集 {made.digest}", f"rule set {made.digest}"))
+    return 0
+
+
+def _finding(finding: Any) -> dict[str, Any]:
+    names = ("path", "line", "column", "key", "found", "allowed", "hint")
+    return {name: getattr(finding, name) for name in names}
+
+
+def go_test(args: argparse.Namespace) -> int:
+    """The cases that did not come out as expected, then the counts by rule; 1 if there is any."""
+    from daemon.cli import Usage
+    from daemon.rules.cases import run_cases
+
+    made = place.rules_of(args)
+    screen = screen_of(args)
+    if args.rule and args.rule not in made.rules:
+        raise Usage(f"rules test: found the rule {args.rule!r}, expected one of {', '.join(sorted(made.rules))}")
+    results = run_cases(made, [case for case in made.cases if not args.rule or case.rule == args.rule])
+    failed = [result for result in results if not result.passed]
+    names = sorted({result.case.rule for result in results})
+    rows = [
+        (name, sum(r.case.rule == name for r in results), sum(r.case.rule == name for r in failed)) for name in names
+    ]
+    if args.json:
+        places = [{"path": r.case.path, "line": r.case.line, "case": r.case.name, "faults": r.faults} for r in failed]
+        screen.json({"digest": made.digest, "cases": len(results), "failed": places})
+        return 1 if failed else 0
+    for result in failed:
+        for text in str(result).splitlines():
+            screen.line(text)
+    heads = screen.say("规则", "rule"), screen.say("用例", "cases"), screen.say("不符", "failed")
+    screen.table(heads, rows)
+    return 1 if failed else 0
+
+
+def go_explain(args: argparse.Namespace) -> int:
+    """What the store knows of a client's day; 1 where it knows nothing at all."""
+    from daemon.cli.explaining import print_day, to_json
+    from daemon.report.explain import explain
+
+    settings = place.settings_of(args)
+    screen = screen_of(args)
+    with place.store_of(settings) as store:
+        worlds = place.worlds(store)
+        found = explain(store, worlds, place.active_digest(store), args.client, args.day, args.rule)
+        if args.json:
+            screen.json(to_json(found))
+        else:
+            print_day(screen, args.client, found)
+    return 1 if found.client is None else 0
+
+
+def go_replay(args: argparse.Namespace) -> int:
+    """Counts by rule and every difference; 1 if there is any."""
+    from daemon.report.replay import replay
+
+    settings = place.settings_of(args)
+    screen = screen_of(args)
+    with place.store_of(settings) as store:
+        result = replay(store, place.worlds(store), args.day)
+    names = ("rule", "sheets", "lines", "notices", "asks", "absent", "kept_no_more", "different")
+    rows = [[getattr(rule, name) for name in names] for _, rule in sorted(result.rules.items())]
+    if args.json:
+        kept = [
+            {"what": d.what, "place": d.place, "name": d.name, "recorded": d.recorded, "found": d.found}
+            for d in result.differences
+        ]
+        screen.json(
+            {"day": args.day, "rules": [dict(zip(names, row, strict=True)) for row in rows], "differences": kept}
+        )
+        return 0 if result.identical else 1
+    zh = ("规则", "底稿", "行", "通知", "再问", "再问无记录", "过保存期", "不同")
+    screen.table(names if screen.lang == "en" else zh, rows)
+    for difference in result.differences:
+        screen.line(difference)
+    if not result.rules:
+        screen.line(screen.say(f"{args.day} 没有可重演的判定", f"{args.day}: nothing was decided"))
+    elif result.identical:
+        screen.line(screen.say("全部相同", "all identical"))
+    else:
+        screen.line(screen.say(f"{result.different} 处不同", f"{result.different} different"))
+    return 0 if result.identical else 1
