@@ -1,7 +1,4 @@
-"""Finds the folders that come with the program: beside the package in a checkout, in `share/duenotice` of an installed wheel.
-
-The names are `rules templates config systemd`.
-"""
+"""Finds what comes with the program: beside the package in a checkout, in `share/duenotice` of an installed wheel."""
 
 from __future__ import annotations
 
@@ -12,19 +9,17 @@ from pathlib import Path
 
 from daemon.errors import ConfigError
 
-NAMES = ("rules", "templates", "config", "systemd")
+NAMES = ("rules", "templates", "config")
 SHARE = "share/duenotice"
 
 
-def shipped(name: str) -> Path:
-    """The shipped folder of this name. Raises ConfigError where it is in none of the places."""
-    if name not in NAMES:
-        raise ValueError(f"shipped folder {name!r}: expected one of {', '.join(NAMES)}")
-    places = [root / name for root in _roots()]
+def shipped() -> Path:
+    """The folder that holds `rules templates config systemd` as shipped. Raises ConfigError where there is none."""
+    places = list(_roots())
     for place in places:
-        if place.is_dir():
+        if all((place / name).is_dir() for name in NAMES):
             return place
-    raise ConfigError(f"shipped folder {name}: found in none of {', '.join(map(str, places))}")
+    raise ConfigError(f"shipped folders {', '.join(NAMES)}: found in none of {', '.join(map(str, places))}")
 
 
 def _roots() -> Iterator[Path]:

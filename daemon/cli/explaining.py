@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daemon.cli import labels
 from daemon.cli.screen import Screen, at
-from daemon.model.kinds import Absence
 from daemon.report.explain import Absence as NoLine
 from daemon.report.explain import Cause, ClientDay, LineStory, MessageStory, NoticeStory
 from daemon.rules.evaluate import Trace
 from daemon.rules.explaining import ConditionNote, ParameterNote
+
+if TYPE_CHECKING:
+    from sqlalchemy import RowMapping
 
 MOST_PLACES = 5
 
@@ -179,7 +180,7 @@ def print_notice(screen: Screen, story: NoticeStory) -> None:
         _message(screen, message)
 
 
-def notice_pairs(screen: Screen, row: Mapping[str, Any]) -> list[tuple[str, object]]:
+def notice_pairs(screen: Screen, row: RowMapping) -> list[tuple[str, object]]:
     """What a person needs of a notices row."""
     outcome = screen.label(labels.OUTCOMES, row["outcome"] or "open")
     why = f" ({row['outcome_why']})" if row["outcome_why"] else ""
@@ -216,10 +217,8 @@ def _message(screen: Screen, story: MessageStory) -> None:
     )
     for attempt in story.attempts:
         ended = f"{attempt['verdict'] or screen.say('未了', 'not settled')} {attempt['code'] or ''}".strip()
-        screen.line(
-            f"{screen.say('发送', 'attempt')} {attempt['number']} {screen.show(at(attempt['started_at']))} {attempt['gateway']}: {ended}",
-            4,
-        )
+        begun = f"{attempt['number']} {screen.show(at(attempt['started_at']))} {attempt['gateway']}"
+        screen.line(f"{screen.say('发送', 'attempt')} {begun}: {ended}", 4)
     for receipt in story.receipts:
         screen.line(
             f"{screen.say('回执', 'receipt')} {screen.show(at(receipt['at']))} {receipt['kind']} {receipt['code']}".rstrip(),
@@ -272,116 +271,3 @@ def _absences(screen: Screen, found: ClientDay) -> None:
 
 def _why_not(screen: Screen, one: NoLine) -> str:
     return screen.label(WHY_NOT, one.why) + (f" ({one.poll.reason})" if one.poll.reason else "")
-
-
-def to_json(found: ClientDay) -> dict[str, Any]:
-    """The same for machines; addresses and words stay sealed."""
-    return {
-        "day": found.day,
-        "client": found.client,
-        "subjects": list(found.subjects),
-        "told": found.told,
-        "lines": [_line_json(story) for story in found.lines],
-        "notices": [notice_json(story) for story in found.notices],
-        "absences": [
-            {
-                "poll": one.poll.id,
-                "feed": one.poll.feed,
-                "due": one.poll.due,
-                "rule": one.rule,
-                "why": one.why,
-                "rejects": len(one.rejects),
-            }
-            for one in found.absences
-        ],
-    }
-
-
-def _line_json(story: LineStory) -> dict[str, Any]:
-    line, explained = story.line, story.explanation
-    cause = story.cause
-    return {
-        "poll": story.poll.id,
-        "run": story.run,
-        "feed": story.poll.feed,
-        "due": story.poll.due,
-        "rule": story.rule,
-        "rule_set": story.rule_set,
-        "calendar": explained.calendar,
-        "subject": line.subject,
-        "bucket": line.bucket,
-        "reason": line.reason,
-        "level": line.level,
-        "marks": list(line.marks),
-        "held": story.held,
-        "as_recorded": story.as_recorded,
-        "unchanged": [poll.id for poll in story.unchanged],
-        "cause": None
-        if cause is None
-        else {"kind": cause.kind, "key": cause.key, "detail": cause.detail, "trace": _trace_json(cause.trace)},
-        "operands": {note.name: note.value for note in explained.operands},
-        "rows": [dict(item) for item in line.items],
-        "parameters": [
-            {name: getattr(note, name) for name in ParameterNote.__slots__} for note in explained.parameters
-        ],
-        "conditions": [
-            {"key": note.key, "decided": note.decided, "trace": _trace_json(note.trace)}
-            for note in (*explained.lets, *explained.conditions)
-        ],
-        "gates": [{"gate": g.gate, "verdict": g.verdict, "reason": g.reason} for g in line.gates],
-    }
-
-
-def _trace_json(found: Trace | None) -> Any:
-    if found is None:
-        return None
-    value = {"absent": found.value.value} if isinstance(found.value, Absence) else found.value
-    return {"text": found.text, "value": value, "parts": [_trace_json(child) for child in found.children]}
-
-
-NOTICE = (
-    "id",
-    "rule",
-    "subject",
-    "client",
-    "occurrence",
-    "stage",
-    "rule_set",
-    "feed",
-    "business_date",
-    "marks",
-    "stands",
-    "stands_why",
-    "held",
-    "outcome",
-    "outcome_why",
-    "served",
-    "correction_of",
-)
-NOTICE_TIMES = ("made_at", "not_before", "window_end", "deadline", "known_at", "told_at", "outcome_at")
-
-
-def notice_row_json(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A notices row without what is sealed."""
-    return {name: row[name] for name in NOTICE} | {name: at(row[name]) for name in NOTICE_TIMES}
-
-
-def notice_json(story: NoticeStory) -> dict[str, Any]:
-    """A notice with its asks, messages, attempts and receipts."""
-    asked = [{"at": at(ask["at"]), "bucket": ask["bucket"], "reason": ask["reason"]} for ask in story.asks]
-    return notice_row_json(story.notice) | {
-        "asks": asked,
-        "messages": [_message_json(message) for message in story.messages],
-    }
-
-
-def _message_json(story: MessageStory) -> dict[str, Any]:
-    names = ("id", "channel", "role", "generation", "state", "tries", "gateway", "why", "ever_in_doubt", "contradicted")
-    return {name: story.message[name] for name in names} | {
-        "attempts": [
-            {n: a[n] for n in ("number", "gateway", "verdict", "code")}
-            | {n: at(a[n]) for n in ("started_at", "ended_at")}
-            for a in story.attempts
-        ],
-        "receipts": [{n: r[n] for n in ("kind", "code", "gateway")} | {"at": at(r["at"])} for r in story.receipts],
-    }

@@ -64,11 +64,11 @@ def go(args: argparse.Namespace) -> int:
 def _wanted(target: Path) -> Iterator[tuple[Path, Path]]:
     """(shipped file, where it goes): the rule folders whole, of the configuration the files at its top."""
     for folder in COPIED:
-        root = shipped(folder)
+        root = shipped() / folder
         yield from (
             (path, target / folder / path.relative_to(root)) for path in sorted(root.rglob("*")) if path.is_file()
         )
-    root = shipped("config")
+    root = shipped() / "config"
     yield from (
         (path, target / "config" / path.name) for path in sorted(root.iterdir()) if path.is_file() and path.name != KEYS
     )

@@ -61,7 +61,7 @@ def _release(commands: Any) -> None:
 
 def go_list(args: argparse.Namespace) -> int:
     """A table, oldest first."""
-    from daemon.cli.explaining import notice_row_json
+    from daemon.cli.explain_json import notice_row_json
     from daemon.report import queries
 
     settings = place.settings_of(args)
@@ -103,7 +103,8 @@ def _row(screen: Screen, row: RowMapping) -> tuple[object, ...]:
 
 def go_show(args: argparse.Namespace) -> int:
     """One notice with all that followed."""
-    from daemon.cli.explaining import notice_json, print_notice
+    from daemon.cli.explain_json import notice_json
+    from daemon.cli.explaining import print_notice
     from daemon.report.explain import notice_story
 
     settings = place.settings_of(args)

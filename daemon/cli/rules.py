@@ -112,7 +112,8 @@ def go_test(args: argparse.Namespace) -> int:
 
 def go_explain(args: argparse.Namespace) -> int:
     """What the store knows of a client's day; 1 where it knows nothing at all."""
-    from daemon.cli.explaining import print_day, to_json
+    from daemon.cli.explain_json import to_json
+    from daemon.cli.explaining import print_day
     from daemon.report.explain import explain
 
     settings = place.settings_of(args)

@@ -79,16 +79,13 @@ def _of_cases(made: RuleSet, card: Card, stage: str, name: str, signature: str) 
 
 def masked(values: Mapping[str, Value], kind: FactKind) -> dict[str, Value]:
     """The values with names, numbers of accounts and telephones, and personal texts masked."""
-    return {
-        name: mask_field(field, value)
-        if isinstance(value, str) and _is_personal(field := kind.fields.get(name))
-        else value
-        for name, value in values.items()
-    }
+    return {name: _masked(kind.fields.get(name), value) for name, value in values.items()}
 
 
-def _is_personal(field: Field | None) -> bool:
-    return field is not None and bool(field.personal) and field.type in PERSONAL_TYPES
+def _masked(field: Field | None, value: Value) -> Value:
+    if field is None or not isinstance(value, str) or not field.personal or field.type not in PERSONAL_TYPES:
+        return value
+    return mask_field(field, value)
 
 
 def _shown(

@@ -57,7 +57,8 @@ class Screen:
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[object]], indent: int = 0) -> None:
         """Aligned columns; numbers to the right."""
-        cells = [[escape_line(self.show(value)) for value in row] for row in (kept := list(rows))]
+        kept = list(rows)
+        cells = [[escape_line(self.show(value)) for value in row] for row in kept]
         columns = range(len(heads))
         wide = [max([width(heads[i]), *(width(row[i]) for row in cells)]) for i in columns]
         right = [bool(kept) and all(_is_number(row[i]) for row in kept) for i in columns]

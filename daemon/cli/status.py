@@ -7,9 +7,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daemon.cli import labels, place
+from daemon.cli import place
 from daemon.cli.place import screen_of
-from daemon.cli.screen import Screen, at
+from daemon.cli.screen import at
 from daemon.errors import CalendarEnd
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from daemon.store.db import Store
     from daemon.store.gates_rows import Hold
     from daemon.store.ledger import Poll
-
-WRONG = ("late", "failed", "missed", "held", "running", "due")
-"""Poll states that a person looks at."""
 
 
 def add(parsers: Any) -> None:
@@ -37,6 +34,8 @@ def add(parsers: Any) -> None:
 
 def go(args: argparse.Namespace) -> int:
     """Read everything in a few snapshots; 1 while something waits for a person: a poll late, failed or held, an open hold."""
+    from daemon.cli.status_screen import print_status
+
     settings = place.settings_of(args)
     screen = screen_of(args)
     now = place.now()
@@ -45,7 +44,7 @@ def go(args: argparse.Namespace) -> int:
     if args.json:
         screen.json(found.to_json())
     else:
-        _print(screen, found)
+        print_status(screen, found)
     wrong = {"late", "failed", "held"} & {poll.state.value for poll in found.polls}
     return 1 if wrong or found.holds else 0
 
@@ -150,8 +149,8 @@ def _next_poll(store: Store, digest: str, now: datetime) -> tuple[str, datetime]
 
 
 def role_of(folder: Path, starts: list[Any], stops: list[Any]) -> tuple[str, datetime | None]:
-    """'running', 'stopped', 'died' (it never said that it stopped), 'never' or 'unknown', and since when. The kernel's list of locks says
-    whether a parent holds the state folder; taking the lock to find out could keep one from starting."""
+    """'running', 'stopped', 'died' (it never said that it stopped), 'never' or 'unknown', and since when. The kernel's list
+    of locks says whether a parent holds the state folder; taking the lock to find out could keep one from starting."""
     if not starts:
         return "never", None
     start = starts[0][1]
@@ -173,118 +172,3 @@ def lock_held(path: Path, table: Path = Path("/proc/locks")) -> bool | None:
         return None
     inode = f":{found.st_ino} "
     return any("FLOCK" in line and inode in line for line in lines)
-
-
-ROLES = {
-    "running": ("运行中，自", "running since"),
-    "stopped": ("已停止，于", "stopped at"),
-    "died": ("没有在运行，也没有正常停止；启动于", "not running and never stopped properly; started at"),
-    "never": ("从未启动", "never started"),
-    "unknown": ("不能判断是否在运行；最近启动于", "cannot tell whether it runs; last started at"),
-}
-
-MODES = {
-    "signed": ("已签署", "signed"),
-    "unsigned": ("未签署：开发模式！", "UNSIGNED: DEVELOPMENT MODE"),
-    "none": ("没有生效的规则集", "no rule set is active"),
-}
-
-
-def _print(screen: Screen, found: Status) -> None:
-    since = f" {screen.show(found.since)}" if found.since else ""
-    waiting, due, doubt = found.backlog
-    digest = (found.rules["digest"] or "-")[:16]
-    screen.pairs(
-        [
-            (screen.say("守护进程", "daemon"), screen.label(ROLES, found.role) + since),
-            (screen.say("规则集", "rule set"), f"{digest} · {screen.label(MODES, found.rules['mode'])}"),
-            (
-                screen.say("待发", "backlog"),
-                screen.say(
-                    f"{waiting} 条待发，其中 {due} 条已到时；{doubt} 条存疑",
-                    f"{waiting} waiting, {due} of them due; {doubt} in doubt",
-                ),
-            ),
-            (screen.say("待办", "tasks"), found.tasks),
-            (
-                screen.say("下次轮询", "next poll"),
-                " ".join(map(screen.show, found.next_poll)) if found.next_poll else None,
-            ),
-        ]
-    )
-    _polls(screen, found)
-    if found.funnels:
-        screen.head(f"{found.day} 漏斗", f"funnel of {found.day}")
-        print_funnel(screen, found.funnels)
-    _holds(screen, found)
-    _deadlines(screen, found)
-    if found.pages:
-        screen.head("未确认的呼叫", "open pages")
-        screen.table(("", "", ""), [(at(p["at"]), p["severity"], p["sentence"]) for p in found.pages], 2)
-
-
-def _polls(screen: Screen, found: Status) -> None:
-    counts: dict[str, int] = {}
-    for poll in found.polls:
-        counts[poll.state.value] = counts.get(poll.state.value, 0) + 1
-    screen.head(f"{found.day} 轮询", f"polls of {found.day}")
-    shown = ", ".join(f"{screen.label(labels.POLLS, state)} {count}" for state, count in sorted(counts.items()))
-    screen.line(shown or screen.say("没有", "none"), 2)
-    wrong = [poll for poll in found.polls if poll.state.value in WRONG]
-    if wrong:
-        heads = (
-            ("编号", "数据源", "到期", "状态", "原因") if screen.lang == "zh" else ("id", "feed", "due", "state", "why")
-        )
-        rows = [(p.id, p.feed, p.due, screen.label(labels.POLLS, p.state.value), p.reason) for p in wrong]
-        screen.table(heads, rows, 2)
-
-
-def print_funnel(screen: Screen, funnels: tuple[RuleFunnel, ...]) -> None:
-    """The funnel as two tables: what was read and decided, and what became of it. Also the demo's."""
-    zh = ("规则", "轮询", "行", "拒收", "事实", "应通知", "不需", "被拦", "待放行", "无法判定")
-    en = ("rule", "polls", "rows", "rejects", "facts", "notify", "no match", "suppressed", "held", "indeterminate")
-    screen.table(
-        zh if screen.lang == "zh" else en,
-        [(f.rule, len(f.polls), f.rows, f.rejects, f.facts, *f.buckets.values()) for f in funnels],
-        2,
-    )
-    names = [name for name in labels.OUTCOMES if any(f.outcomes.get(name) for f in funnels)]
-    heads = [screen.say("规则", "rule"), screen.say("通知", "notices"), screen.say("已发出", "told")]
-    heads += [screen.label(labels.OUTCOMES, name) for name in names] + [screen.say("待办", "tasks")]
-    rows = [(f.rule, f.notices, f.told, *(f.outcomes.get(name, 0) for name in names), f.tasks) for f in funnels]
-    print()
-    screen.table(heads, rows, 2)
-
-
-def _holds(screen: Screen, found: Status) -> None:
-    if not found.holds:
-        return
-    screen.head(
-        "扣住的批次（duenotice notices release --hold 编号 …）", "open holds (duenotice notices release --hold ID …)"
-    )
-    heads = (
-        ("编号", "规则", "数据源", "自", "原因", "数量")
-        if screen.lang == "zh"
-        else ("id", "rule", "feed", "since", "why", "counts")
-    )
-    rows = [
-        (h.id, h.rule, h.feed, h.since, h.reason, ", ".join(f"{n}={c}" for n, c in h.counts.items()))
-        for h in found.holds
-    ]
-    screen.table(heads, rows, 2)
-
-
-def _deadlines(screen: Screen, found: Status) -> None:
-    if not found.deadlines:
-        return
-    screen.head("最近的期限（尚未发出）", "next deadlines (not told yet)")
-    heads = (
-        ("期限", "规则", "阶段", "通知", "成立")
-        if screen.lang == "zh"
-        else ("deadline", "rule", "stage", "notice", "stands")
-    )
-    rows = [
-        (at(n["deadline"]), n["rule"], n["stage"], n["id"][:16], screen.label(labels.STANDS, n["stands"]))
-        for n in found.deadlines
-    ]
-    screen.table(heads, rows, 2)
