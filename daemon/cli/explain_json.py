@@ -49,6 +49,7 @@ def _line_json(story: LineStory) -> dict[str, Any]:
         "rule_set": story.rule_set,
         "calendar": explained.calendar,
         "subject": line.subject,
+        "fact": dict(story.fact),
         "bucket": line.bucket,
         "reason": line.reason,
         "level": line.level,

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 MOST_PLACES = 5
 
 
-def print_day(screen: Screen, key: str, found: ClientDay) -> None:
-    """The whole story. Of the client only what the caller typed is shown, and numbers."""
+def print_day(screen: Screen, key: str, found: ClientDay, *, full: bool = False) -> None:
+    """The whole story. Of the client only what the caller typed is shown, and numbers. Unless `full`, of a later line only
+    what differs from the one before it in the same feed."""
     if found.client is None:
         screen.line(
             screen.say(f"{key}：系统从未见过这个客户或合同", f"{key}: no client or contract of this key was ever seen")
@@ -27,19 +28,21 @@ def print_day(screen: Screen, key: str, found: ClientDay) -> None:
         return
     told = screen.say("已通知", "told") if found.told else screen.say("未通知", "not told")
     screen.line(f"{key} · {found.day} · {told} · {screen.say('内部编号', 'number')} {found.client}")
+    before: dict[object, LineStory] = {}
     for story in found.lines:
-        _line(screen, story)
+        place = story.rule, story.poll.feed, story.line.subject, story.fact
+        _line(screen, story, None if full else before.get(place))
+        before[place] = story
     for notice in found.notices:
         print_notice(screen, notice)
     _absences(screen, found)
 
 
-def _line(screen: Screen, story: LineStory) -> None:
+def _line(screen: Screen, story: LineStory, before: LineStory | None) -> None:
     line, explained = story.line, story.explanation
-    screen.head(
-        f"── {story.rule} {explained.title} · {story.poll.feed} {screen.show(story.poll.due)} · 编号 {line.subject}",
-        f"── {story.rule} {explained.title} · {story.poll.feed} {screen.show(story.poll.due)} · number {line.subject}",
-    )
+    about = " ".join((str(line.subject), *(f"{name}={value}" for name, value in story.fact)))
+    named = f"── {story.rule} {explained.title} · {story.poll.feed} {screen.show(story.poll.due)}"
+    screen.head(f"{named} · 编号 {about}", f"{named} · number {about}")
     decided = f"{screen.label(labels.BUCKETS, line.bucket)}  {line.reason}"
     same = (
         screen.say("与记录相同", "as recorded") if story.as_recorded else screen.say("与记录不同！", "NOT as recorded")
@@ -71,9 +74,36 @@ def _line(screen: Screen, story: LineStory) -> None:
     pairs += [(screen.say(f"数据时点 {part}", f"as of {part}"), moment) for part, moment in sorted(line.as_of.items())]
     screen.pairs(pairs)
     _cause(screen, story.cause)
+    if before is not None:
+        _changes(screen, story, before)
+        return
     _operands(screen, story)
+    _parameters(screen, story)
     _conditions(screen, (*explained.lets, *explained.conditions))
     _gates(screen, story)
+
+
+def _changes(screen: Screen, story: LineStory, before: LineStory) -> None:
+    """Operands, conditions and gates that differ from an earlier line."""
+    old, line = before.line, story.line
+    labels_of = {note.name: note.label for note in story.explanation.operands}
+    rows = [
+        (name, labels_of.get(name, ""), screen.show(old.operands.get(name)), screen.show(value))
+        for name, value in line.operands.items()
+        if old.operands.get(name) != value
+    ]
+    screen.line(screen.say("与前一次相比", "against the line before"))
+    heads = ("名", "含义", "原值", "现值") if screen.lang == "zh" else ("name", "meaning", "was", "is")
+    screen.table(heads, rows, 2)
+    if old.items != line.items:
+        _items(screen, story)
+    was = {note.key: note.trace.value for note in (*before.explanation.lets, *before.explanation.conditions)}
+    notes = (*story.explanation.lets, *story.explanation.conditions)
+    changed = tuple(note for note in notes if was.get(note.key) != note.trace.value or note.decided)
+    if changed:
+        _conditions(screen, changed)
+    if old.gates != line.gates:
+        _gates(screen, story)
 
 
 def _cause(screen: Screen, cause: Cause | None) -> None:
@@ -115,16 +145,24 @@ def _operands(screen: Screen, story: LineStory) -> None:
         [(note.name, note.label, screen.show(note.value)) for note in explained.operands],
         2,
     )
+    _items(screen, story)
+
+
+def _items(screen: Screen, story: LineStory) -> None:
     for i, item in enumerate(story.line.items, 1):
         screen.line(f"{i}. " + ", ".join(f"{name}={screen.show(value)}" for name, value in sorted(item.items())), 4)
-    if explained.parameters:
-        screen.line(screen.say("参数", "parameters"))
-        heads = (
-            ("名", "含义", "值", "单位", "来自", "起始", "依据")
-            if screen.lang == "zh"
-            else ("name", "meaning", "value", "unit", "from", "since", "reference")
-        )
-        screen.table(heads, [_parameter(screen, note) for note in explained.parameters], 2)
+
+
+def _parameters(screen: Screen, story: LineStory) -> None:
+    if not story.explanation.parameters:
+        return
+    screen.line(screen.say("参数", "parameters"))
+    zh, en = (
+        ("名", "含义", "值", "单位", "来自", "起始", "依据"),
+        ("name", "meaning", "value", "unit", "from", "since", "reference"),
+    )
+    rows = [_parameter(screen, note) for note in story.explanation.parameters]
+    screen.table(zh if screen.lang == "zh" else en, rows, 2)
 
 
 def _parameter(screen: Screen, note: ParameterNote) -> tuple[str, ...]:

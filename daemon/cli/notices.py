@@ -213,7 +213,7 @@ def _client(store: Store, args: argparse.Namespace, screen: Screen) -> int:
     if not args.rule or args.day is None:
         raise Usage("release --client: found no --rule or no --day, expected both")
     found = explain(store, place.worlds(store), place.active_digest(store), args.client, args.day, args.rule)
-    newest = {story.line.subject: story.line for story in found.lines}
+    newest = {(story.poll.feed, story.line.subject, story.fact): story.line for story in found.lines}
     held = [line for line in newest.values() if line.bucket == "held"]
     if not held:
         screen.line(screen.say("没有被扣住的判定", "nothing of this client is held"))

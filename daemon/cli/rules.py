@@ -38,6 +38,7 @@ def _explain(commands: Any) -> None:
     explain.add_argument("--client", required=True, metavar="KEY", help="the client's key, or a contract's")
     explain.add_argument("--day", type=place.day, required=True, metavar="DATE", help="business date")
     explain.add_argument("--rule", default="", help="only this rule")
+    explain.add_argument("--full", action="store_true", help="every line whole, not only what changed")
     place.listing(explain)
     explain.set_defaults(go=go_explain)
 
@@ -124,7 +125,7 @@ def go_explain(args: argparse.Namespace) -> int:
         if args.json:
             screen.json(to_json(found))
         else:
-            print_day(screen, args.client, found)
+            print_day(screen, args.client, found, full=args.full)
     return 1 if found.client is None else 0
 
 

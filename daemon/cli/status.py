@@ -164,11 +164,12 @@ def role_of(folder: Path, starts: list[Any], stops: list[Any]) -> tuple[str, dat
 
 
 def lock_held(path: Path, table: Path = Path("/proc/locks")) -> bool | None:
-    """Whether a process of this host holds the file's lock; None where the kernel does not say."""
+    """Whether a process of this host holds the lock file, told by its inode; None where the kernel does not say."""
     try:
-        found = path.stat()
         lines = table.read_text().splitlines()
     except OSError:
         return None
-    inode = f":{found.st_ino} "
+    if not path.exists():
+        return False
+    inode = f":{path.stat().st_ino} "
     return any("FLOCK" in line and inode in line for line in lines)

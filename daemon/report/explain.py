@@ -8,14 +8,15 @@ sealed and is no longer anybody's once it is one. No name, address or key is rea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import RowMapping
 
 from daemon.decide.lines import subject_kind
 from daemon.model.decisions import Bucket
+from daemon.model.kinds import FactKind
 from daemon.report import queries
 from daemon.report.replay import gate_inputs, open_sheet, word_of, word_of_line
 from daemon.rules.evaluate import Trace
@@ -26,6 +27,11 @@ from daemon.store.ledger import Poll
 from daemon.store.sheetlines import Line
 from daemon.store.sheets import SheetReader
 from daemon.world import World
+
+
+FactKey: TypeAlias = tuple[tuple[str, str], ...]
+_Place: TypeAlias = tuple[str, str, int, FactKey]
+"""(rule, feed, subject, fact): whose lines of one day are held against each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,8 @@ class Cause:
 @dataclass(frozen=True, slots=True)
 class LineStory:
     """A client's line in one poll under one rule, decided again. `as_recorded`: the same came out. `held`: why the poll made
-    no notices of this rule, or ''. `unchanged`: polls right after it in which the line was the same."""
+    no notices of this rule, or ''. `unchanged`: polls right after it in which the line was the same. `fact`: what tells the
+    subject's facts apart (a fund, a date), as far as a sheet holds it."""
 
     poll: Poll
     run: int
@@ -54,6 +61,7 @@ class LineStory:
     as_recorded: bool
     held: str = ""
     unchanged: tuple[Poll, ...] = ()
+    fact: FactKey = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,26 +157,15 @@ class _Teller:
 
     def __init__(self, store: Store, worlds: Callable[[str], World], numbers: Sequence[int], rule: str) -> None:
         self._store, self._worlds, self._numbers, self._rule = store, worlds, numbers, rule
-        self._last: dict[tuple[str, str, int], dict[str, str]] = {}
+        self._last: dict[_Place, dict[str, str]] = {}
+        self._same: dict[_Place, list[Poll]] = {}
         self._stories: list[tuple[LineStory, list[Poll]]] = []
-        self._newest: dict[tuple[str, str, int], list[Poll]] = {}
         self.absences: list[Absence] = []
 
     def told(self) -> Iterator[LineStory]:
-        """The stories in order, each with the polls in which nothing changed."""
-        for story, same in self._stories:
-            yield LineStory(
-                story.poll,
-                story.run,
-                story.rule,
-                story.rule_set,
-                story.line,
-                story.explanation,
-                story.cause,
-                story.as_recorded,
-                story.held,
-                tuple(same),
-            )
+        """The stories by rule, subject and fact, in order of due time; each with the polls in which nothing changed."""
+        order = sorted(self._stories, key=lambda pair: (pair[0].rule, pair[0].line.subject, pair[0].fact))
+        return (replace(story, unchanged=tuple(same)) for story, same in order)
 
     def poll(self, poll: Poll) -> None:
         """One poll: its newest run that has decided."""
@@ -201,23 +198,32 @@ class _Teller:
             self.absences.append(Absence(poll, sheet["rule"], "no_line", places))
 
     def _line(self, poll: Poll, run: RowMapping, rule: str, line: Line, held: str) -> None:
-        key = rule, poll.feed, line.subject
-        word = word_of_line(line) | {"operands": repr(sorted(line.operands.items())), "held": held}
-        if self._last.get(key) == word:
-            self._newest[key].append(poll)
-            return
-        same: list[Poll] = []
-        self._last[key], self._newest[key] = word, same
-        self._stories.append((self._story(poll, run, rule, line, held), same))
-
-    def _story(self, poll: Poll, run: RowMapping, rule: str, line: Line, held: str) -> LineStory:
         world = self._worlds(run["rule_set"])
+        fact = fact_key(world.ruleset.kinds[world.ruleset.rules[rule].kind], line)
+        key = rule, poll.feed, line.subject, fact
+        given = {"operands": repr(sorted(line.operands.items())), "rows": repr(line.items), "held": held}
+        word = word_of_line(line) | given
+        if self._last.get(key) == word:
+            self._same[key].append(poll)
+            return
+        self._last[key], self._same[key] = word, []
+        self._stories.append((self._story(world, poll, run, rule, line, held, fact), self._same[key]))
+
+    def _story(
+        self, world: World, poll: Poll, run: RowMapping, rule: str, line: Line, held: str, fact: FactKey
+    ) -> LineStory:
         decider, env = world.deciders[rule], world.env(line.business_date)
         found = decider.explain(line.operands, line.items, line.whole, gate_inputs(line), env)
         same = word_of(found.decision) == word_of_line(line)
-        return LineStory(
-            poll, run["number"], rule, run["rule_set"], line, found, cause_of(found, decider.rule.levels), same, held
-        )
+        cause = cause_of(found, decider.rule.levels)
+        return LineStory(poll, run["number"], rule, run["rule_set"], line, found, cause, same, held, fact=fact)
+
+
+def fact_key(kind: FactKind, line: Line) -> FactKey:
+    """What tells a line from others of its subject: the key of the kind's facts, as far as the sheet holds it. Business
+    dates are left out: every line has its own."""
+    names = kind.collect.by if kind.collect else kind.key
+    return tuple((n, str(line.operands[n])) for n in names if n in line.operands and n != kind.business_date)
 
 
 def _held(tx: Tx, run: RowMapping) -> dict[str, str]:
