@@ -47,16 +47,18 @@ def correct(
         return []
     waiting = next((n for n in notices if n.is_correction and n.waits), None)
     wanted = wanted_terms(seen, correct_gone=correct_gone)
+    changes: list[Change] = [_kept(n, seen, wanted) for n in notices if n.is_correction and n.told and not n.outcome]
     if waiting is not None:
-        return [_renewed(waiting, told, seen, wanted, now, episode)]
+        return [*changes, _renewed(waiting, told, seen, wanted, now, episode)]
     if wanted is None or wanted == told.told_terms:
-        return []
+        return changes
     deadline = max(_deadline(n, seen, now, episode) for n in notices)
     if now >= deadline and _expired_with(wanted, notices):
-        return []
+        return changes
     number = 1 + sum(n.is_correction for n in notices)
     plan = StagePlan(f"{CORRECTION}{number}", now, deadline, deadline, True, told.late, told.level)
     return [
+        *changes,
         MakeNotice(
             plan,
             Stands.YES,
@@ -67,8 +69,16 @@ def correct(
             held=held,
             marks=_marks(seen, wanted),
             terms=wanted,
-        )
+        ),
     ]
+
+
+def _kept(told: NoticeView, seen: Seen, wanted: str | None) -> RenewNotice:
+    """A correction that has told: its fallbacks leave only while its terms are the newest."""
+    if wanted is None:
+        return rest(told, _unsure(seen), seen.why)
+    holds = wanted == told.told_terms
+    return rest(told, Stands.YES if holds else Stands.NO, "these terms hold" if holds else "newer terms")
 
 
 def _renewed(
@@ -81,8 +91,7 @@ def _renewed(
 ) -> RenewNotice:
     """The open correction by a newer word: it takes over the terms, rests, or is not known to be needed."""
     if wanted is None:
-        stands = Stands.UNKNOWN if seen.how == SeenAs.UNKNOWN else Stands.NO
-        return rest(waiting, stands, seen.why)
+        return rest(waiting, _unsure(seen), seen.why)
     if wanted == told.told_terms:
         return rest(waiting, Stands.NO, "the terms told hold again", wanted)
     deadline = _deadline(waiting, seen, waiting.made_at, episode)
@@ -100,8 +109,12 @@ def _renewed(
     )
 
 
+def _unsure(seen: Seen) -> Stands:
+    return Stands.UNKNOWN if seen.how == SeenAs.UNKNOWN else Stands.NO
+
+
 def rest(notice: NoticeView, stands: Stands, why: str, terms: str = "") -> RenewNotice:
-    """The same notice, of which nothing leaves (`no`) or which the rule's choice decides (`unknown`)."""
+    """The same notice but for how it stands: nothing leaves of it (`no`), or the rule's choice decides (`unknown`)."""
     return RenewNotice(
         notice.id,
         stands,

@@ -137,7 +137,7 @@ class _Levels:
                 self.changes.extend(correct(mine, self.seen, self.now, correct_gone=gone, held=held, episode=key))
             else:
                 why = f"level:{self.seen.level}"
-                self.changes.extend(rest(n, Stands.NO, why) for n in mine if n.is_correction and n.waits)
+                self.changes.extend(rest(n, Stands.NO, why) for n in mine if n.is_correction and not n.outcome)
 
     def _make(self, level: str) -> Stands:
         opened: OpenEpisode | EpisodeView = self.fresh.get(level) or self.open[level]

@@ -78,7 +78,7 @@ def test_it_rests_when_the_terms_come_back_and_wakes_when_they_change_again() ->
 
 def test_the_number_rises_when_one_has_left() -> None:
     first = tell(corrected(TOLD), 505)
-    assert ask(TOLD, first, terms="t2", started=510) == []
+    assert makes(ask(TOLD, first, terms="t2", started=510)) == []
     (make,) = makes(ask(TOLD, first, terms="t1", started=520))
     assert (make.plan.stage, make.correction, make.correction_of) == ("correction/2", 2, "correction/1")
 
@@ -125,9 +125,29 @@ def test_what_is_gone_and_comes_back_before_the_correction_leaves_lets_it_rest()
 def test_what_comes_back_after_the_correction_left_is_corrected_again() -> None:
     (make,) = makes(ask(TOLD, how=SeenAs.NO, gone=True))
     gone = tell(made(make, at(500), at(500)), 505)
-    assert ask(TOLD, gone, how=SeenAs.NO, gone=True, started=510) == []
+    assert makes(ask(TOLD, gone, how=SeenAs.NO, gone=True, started=510)) == []
     (back,) = makes(ask(TOLD, gone, terms="t1", started=520))
     assert (back.plan.stage, back.terms, back.marks) == ("correction/2", "t1", ())
+
+
+@pytest.mark.parametrize(
+    ("how", "terms", "stands"),
+    [
+        (SeenAs.MATCH, "t2", Stands.YES),
+        (SeenAs.MATCH, "t3", Stands.NO),
+        (SeenAs.MATCH, "t1", Stands.NO),
+        (SeenAs.NO, "", Stands.NO),
+        (SeenAs.UNKNOWN, "", Stands.UNKNOWN),
+    ],
+)
+def test_the_fallback_of_a_told_correction_leaves_only_while_its_terms_are_the_newest(
+    how: str, terms: str, stands: Stands
+) -> None:
+    first = tell(corrected(TOLD), 505)
+    change = renews(ask(TOLD, first, how=how, terms=terms, started=510))["correction/1"]
+    assert (change.stands, change.terms) == (stands, "t2")
+    ended = replace(first, outcome=Outcome.DELIVERED)
+    assert renews(ask(TOLD, ended, how=how, terms=terms, started=510)) == {}
 
 
 def test_an_older_reading_than_what_was_told_corrects_nothing() -> None:
