@@ -6,8 +6,9 @@ nothing is kept without a message and shown to a person; one that is there alrea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import RowMapping, insert, select
 
@@ -15,8 +16,8 @@ from daemon.channels.channel import ReceiptIn, ReceiptKind, Received, Uplink
 from daemon.clock import micros
 from daemon.notices.passing import after_message
 from daemon.store import consents, contacts, outbox, pages, seals, trail, worklist
-from daemon.store.db import Store, Tx
-from daemon.store.tables import messages, notices, uplinks
+from daemon.store.db import Store, Tx, flush, later
+from daemon.store.tables import messages, notices, receipts, uplinks
 from daemon.world import World
 
 OPT_OUT_WORDS = frozenset({"R", "T", "TD", "退订", "拒收", "N"})
@@ -33,84 +34,69 @@ class Intake:
 
     def keep(self, gateway: str, received: Sequence[Received], now: datetime) -> int:
         """Store and apply; returns how many were new. Raises what the store raises: then nothing is kept."""
-        done = 0
         with self.store.write() as tx:
-            for one in received:
-                done += (
-                    self._receipt(tx, gateway, one, now)
-                    if isinstance(one, ReceiptIn)
-                    else self._uplink(tx, gateway, one, now)
-                )
+            done = self._receipts(tx, gateway, [one for one in received if isinstance(one, ReceiptIn)], now)
+            return done + sum(self._uplink(tx, gateway, one, now) for one in received if isinstance(one, Uplink))
+
+    def _receipts(self, tx: Tx, gateway: str, found: Sequence[ReceiptIn], now: datetime) -> int:
+        """A whole callback in few statements: what is known is left out, what is new is kept, its messages raised once."""
+        ids = {one.platform_id for one in found}
+        if not ids:
+            return 0
+        known = outbox.known_receipts(tx, gateway, ids)
+        ours = outbox.by_platform(tx, gateway, ids)
+        records: dict[str, str] = {}
+        times: dict[str, dict[str, int]] = {}
+        done = 0
+        for one in found:
+            address = contacts.address_index(self.store, "sms", one.recipient)
+            if (one.platform_id, address, one.kind.value) in known:
+                continue
+            known.add((one.platform_id, address, one.kind.value))
+            done += 1
+            message = ours.get((one.platform_id, address))
+            record = self._store(tx, gateway, one, address, message, now)
+            if message is not None:
+                records[message["id"]] = record
+                if one.kind in TIMES:
+                    times.setdefault(message["id"], {})[TIMES[one.kind]] = micros(one.at)
+        flush(tx)
+        raised = outbox.apply_receipts(tx, [row for row in ours.values() if row["id"] in records], records, times)
+        self._follow(tx, raised, now)
         return done
 
-    def _receipt(self, tx: Tx, gateway: str, one: ReceiptIn, now: datetime) -> int:
-        address = contacts.address_index(self.store, "sms", one.recipient)
-        if outbox.has_receipt(tx, gateway, one.platform_id, address, one.kind.value):
-            return 0
-        message = outbox.find_by_platform(tx, gateway, one.platform_id, address)
+    def _store(
+        self, tx: Tx, gateway: str, one: ReceiptIn, address: bytes, message: RowMapping | None, now: datetime
+    ) -> str:
+        """Keep one receipt raw, with its record."""
         client = None if message is None else message["client"]
-        data: dict[str, object] = {
-            "gateway": gateway,
-            "state": one.kind.value,
-            "code": one.code[:128] or "none",
-            "at": trail.format_time(one.at),
-        }
+        data: dict[str, object] = {"gateway": gateway, "state": one.kind.value, "code": one.code[:128] or "none"}
+        data["at"] = trail.format_time(one.at)
+        data |= {"orphan": True} if message is None else {"message": message["id"]}
+        cause = None if message is None else message["record"]
+        record = trail.append(tx, "receipt", t=now, cause=cause, actor=f"gateway:{gateway}", client=client, data=data)
+        row: dict[str, Any] = {"gateway": gateway, "platform_id": one.platform_id}
+        row |= {"address": address, "kind": one.kind.value}
+        row |= {"code": one.code[:128], "at": micros(one.at), "received_at": micros(now)}
+        row |= {"message": None if message is None else message["id"], "record": record}
+        later(tx, receipts, {**row, "sealed": seals.put(tx, client, "receipt", one.raw, now)})
         if message is None:
-            data["orphan"] = True
-        else:
-            data["message"] = message["id"]
-        record = trail.append(
-            tx,
-            "receipt",
-            t=now,
-            cause=None if message is None else message["record"],
-            actor=f"gateway:{gateway}",
-            client=client,
-            data=data,
-        )
-        outbox.add_receipt(
-            tx,
-            {
-                "gateway": gateway,
-                "platform_id": one.platform_id,
-                "address": address,
-                "kind": one.kind.value,
-                "code": one.code[:128],
-                "at": micros(one.at),
-                "received_at": micros(now),
-                "message": None if message is None else message["id"],
-                "sealed": seals.put(tx, client, "receipt", one.raw, now),
-                "record": record,
-            },
-        )
-        if message is None:
-            pages.page(
-                tx,
-                f"orphan:{gateway}",
-                "warning",
-                f"gateway {gateway}: receipts for messages that are not ours",
-                now=now,
-            )
-            return 1
-        if one.kind is ReceiptKind.UNKNOWN:
+            sentence = f"gateway {gateway}: receipts for messages that are not ours"
+            pages.page(tx, f"orphan:{gateway}", "warning", sentence, now=now)
+        elif one.kind is ReceiptKind.UNKNOWN:
             pages.page(tx, f"receipt:{gateway}", "warning", f"gateway {gateway}: receipts of an unknown kind", now=now)
-        times = {TIMES[one.kind]: micros(one.at)} if one.kind in TIMES else {}
-        outbox.apply_receipts(tx, message, record=record, times=times)
-        self._follow(tx, message["id"], message["notice"], now)
-        return 1
+        return record
 
-    def _follow(self, tx: Tx, message: str, notice: str, now: datetime) -> None:
-        row = tx.execute(select(messages).where(messages.c.id == message)).mappings().one()
-        about = tx.execute(select(notices).where(notices.c.id == notice)).mappings().one()
-        if row["contradicted"]:
-            pages.page(
-                tx,
-                f"contradiction:{row['gateway']}",
-                "warning",
-                "receipts of one message contradict each other",
-                now=now,
-            )
-        after_message(tx, self.worlds(about["rule_set"]).ruleset.rules[about["rule"]], about, row, now)
+    def _follow(self, tx: Tx, raised: Sequence[Mapping[str, Any]], now: datetime) -> None:
+        """What follows from where messages are now: the next channel, or none of ours."""
+        about = {row["notice"] for row in raised}
+        held = {r["id"]: r for r in tx.execute(select(notices).where(notices.c.id.in_(about))).mappings()}
+        for row in raised:
+            notice = held[row["notice"]]
+            if row["contradicted"]:
+                sentence = "receipts of one message contradict each other"
+                pages.page(tx, f"contradiction:{row['gateway']}", "warning", sentence, now=now)
+            after_message(tx, self.worlds(notice["rule_set"]).ruleset.rules[notice["rule"]], notice, row, now)
 
     def _uplink(self, tx: Tx, gateway: str, one: Uplink, now: datetime) -> int:
         known = select(uplinks.c.id).where(uplinks.c.gateway == gateway, uplinks.c.platform_id == one.platform_id)
@@ -152,7 +138,7 @@ class Intake:
 
     def _acknowledge(self, tx: Tx, message: str, record: str, now: datetime) -> None:
         row = tx.execute(select(messages).where(messages.c.id == message)).mappings().one()
-        outbox.apply_receipts(tx, row, record=record, times={"acknowledged_at": micros(now)})
+        outbox.apply_receipts(tx, [row], {message: record}, {message: {"acknowledged_at": micros(now)}})
 
     @staticmethod
     def _answered(tx: Tx, one: Uplink, address: bytes) -> RowMapping | None:

@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except ConfigError as wrong:
         print(wrong, file=sys.stderr)
-        return UNUSABLE if given[:1] in (["run"], ["once"]) else 1
+        return UNUSABLE if everywhere().parse_known_args(given)[1][:1] in (["run"], ["once"]) else 1
     except DueNoticeError as wrong:
         print(f"duenotice: {wrong}", file=sys.stderr)
         return 1
@@ -118,20 +118,20 @@ def tree(lang: str, noun: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"duenotice {__version__}")
     parsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    mine = NOUNS[noun].module if noun else ""
     for name, one in NOUNS.items():
-        if name == noun:
-            module = importlib.import_module(f"daemon.cli.{one.module}")
-            _add(module, parsers, name)
-        else:
+        if one.module != mine:
             parsers.add_parser(name, help=one.help(lang))
+        elif name not in parsers.choices:  # a module may have several nouns, and adds them all
+            _add(importlib.import_module(f"daemon.cli.{one.module}"), parsers, noun)
     return parser
 
 
 def _add(module: Any, parsers: Any, noun: str) -> None:
-    """Have the noun's module make its parser; a module that names no function for a command is run by its `go`."""
+    """Have a module make its parsers; where it names no function for the noun, its `go` is run."""
     module.add(parsers)
-    made = parsers.choices.get(noun)
-    if made is not None and made.get_default("go") is None:
+    made = parsers.choices[noun]
+    if made.get_default("go") is None:
         made.set_defaults(go=getattr(module, "go", None))
 
 

@@ -68,7 +68,7 @@ class Deliverer:
         if not claims:
             return done
         unasked = await self._ask(claims, now)
-        sendings, put_back = await self._in_store(self.preparer.prepare, claims, unasked, now, self._elapsed())
+        sendings, put_back = await self._in_store(self.preparer.prepare, claims, unasked, now)
         answers = await asyncio.gather(*(self._send(one, now) for one in sendings))
         await self._in_store(self._settle, answers, now)
         return done + len(sendings) + put_back
@@ -100,8 +100,7 @@ class Deliverer:
 
     def _settle(self, answers: Sequence[Answered], now: datetime) -> None:
         with self.store.write() as tx:
-            for answer in answers:
-                self.settler.settle(tx, answer.sending, answer.verdict, now)
+            self.settler.settle(tx, [(answer.sending, answer.verdict) for answer in answers], now)
 
     async def _revoke(self, now: datetime) -> int:
         wanted = await self._in_store(self.upkeep.revocations, now)

@@ -8,8 +8,8 @@ and brings the notices up to date before it decides about the claim. Gates run a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from daemon.clock import from_micros, micros
@@ -19,6 +19,8 @@ from daemon.decide.reading import FactRows, FeedReader, Known
 from daemon.errors import SourceUnavailable
 from daemon.log import logger
 from daemon.model.kinds import FactKind, Feed
+from daemon.model.notices import SeenAs
+from daemon.model.states import Stands
 from daemon.notices.renewal import Renewal, Word, absence, word_of
 from daemon.notices.writer import ACTOR, Book
 from daemon.rules.schema import Rule
@@ -43,15 +45,15 @@ class Question:
 
 def questions(store: Store, claims: Sequence[Claim], worlds: Callable[[str], World]) -> list[Question]:
     """Open the sealed inputs of claims that are not repeats of one in doubt."""
-    found = []
+    wanted = [claim for claim in claims if not claim.message["ever_in_doubt"]]
     with store.read() as tx:
-        for claim in claims:
-            if claim.message["ever_in_doubt"]:
-                continue
-            world = worlds(claim.notice["rule_set"])
-            rule = world.ruleset.rules[claim.notice["rule"]]
-            inputs = unpack(seals.get(tx, claim.notice["inputs"]), world.ruleset.kinds[rule.kind])
-            found.append(Question(claim, inputs, rule))
+        raw = seals.get_many(tx, [claim.notice["inputs"] for claim in wanted])
+    found = []
+    for claim in wanted:
+        world = worlds(claim.notice["rule_set"])
+        rule = world.ruleset.rules[claim.notice["rule"]]
+        inputs = unpack(raw[claim.notice["inputs"]], world.ruleset.kinds[rule.kind])
+        found.append(Question(claim, inputs, rule))
     return found
 
 
@@ -62,6 +64,14 @@ def is_trusted(question: Question, now: datetime) -> bool:
     if stage is not None and stage.condition:
         return False
     return now - from_micros(notice["known_at"]) <= rule.fresh and question.inputs.rule_set == notice["rule_set"]
+
+
+def confirms(question: Question, word: Word) -> bool:
+    """Whether a word only says again what the notice was made from: nothing of it moves."""
+    notice, line = question.claim.notice, word.line
+    if line is None or word.how != SeenAs.MATCH or notice["stands"] != Stands.YES.value:
+        return False
+    return line.fact.values == question.inputs.fact.values and line.fact.items == question.inputs.fact.items
 
 
 class Asker:
@@ -149,17 +159,33 @@ class Asker:
             word = self._word(question, lines.get(question.inputs.fact.subject, []))
             by_rule[question.rule.name][word.key] = question, word
         for name, pairs in by_rule.items():
-            rule = world.ruleset.rules[name]
             with self.store.write() as tx:
-                for question, word in pairs.values():
-                    known = from_micros(question.claim.notice["known_at"])
-                    started = now if question.inputs.fact.subject in asked else max(known, question.inputs.started)
-                    cause = self._recorded(tx, question, word, now) if question.inputs.fact.subject in asked else None
-                    notice = question.claim.notice
+                for started, found in self._by_start(tx, pairs.values(), asked, now).items():
+                    notice = found[0][0].claim.notice
                     book = Book(
-                        rule, notice["rule_set"], feed.name, feed.basis, notice["run"], now, cause or notice["record"]
+                        world.ruleset.rules[name],
+                        notice["rule_set"],
+                        feed.name,
+                        feed.basis,
+                        notice["run"],
+                        now,
+                        notice["record"],
                     )
-                    Renewal(book, world.deciders[name], world.env, started).take(tx, [word])
+                    Renewal(book, world.deciders[name], world.env, started).take(tx, [word for _, word in found])
+
+    def _by_start(
+        self, tx: Tx, pairs: Iterable[tuple[Question, Word]], asked: set[str], now: datetime
+    ) -> dict[datetime, list[tuple[Question, Word]]]:
+        """Answers by the start of the reading they come from, each asked one recorded first; what only confirms is left out."""
+        found: dict[datetime, list[tuple[Question, Word]]] = defaultdict(list)
+        for question, word in pairs:
+            known = from_micros(question.claim.notice["known_at"])
+            if question.inputs.fact.subject in asked:
+                recorded = replace(word, cause=self._recorded(tx, question, word, now))
+                found[now].append((question, recorded))
+            elif not confirms(question, word):
+                found[max(known, question.inputs.started)].append((question, word))
+        return found
 
     @staticmethod
     def _word(question: Question, found: Sequence[Line]) -> Word:

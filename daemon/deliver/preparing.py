@@ -1,10 +1,15 @@
-"""From a claim that was asked to `sending`: does it still go, to whom, in which words; then commit, before the first byte."""
+"""From claims that were asked to `sending`: does each still go, to whom, in which words; then commit, before the first byte.
+
+All claims of a pass are prepared in one transaction: rows, contacts, consents and sealed values are read in bulk, the
+`sending` of all is written at its end.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import RowMapping, select
 
@@ -20,6 +25,7 @@ from daemon.notices.passing import after_message
 from daemon.notices.writer import ACTOR
 from daemon.rules.schema import Rule
 from daemon.store import consents, contacts, outbox, pages, seals, subjects, trail, worklist
+from daemon.store.contacts import Contact
 from daemon.store.db import Store, Tx
 from daemon.store.outbox import Claim
 from daemon.store.tables import messages, notices
@@ -44,47 +50,100 @@ class Sending:
     client: int
 
 
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A claim ready to leave: by which gateway, to which address, the sealed body, and its bytes."""
+
+    claim: Claim
+    gateway: str
+    address: bytes
+    address_sealed: str
+    body: str
+    terms: str
+    outgoing: Outgoing
+    plain: bytes
+
+
+@dataclass
+class Desk:
+    """What one pass works with, read once: claims as they are now, contacts, consents, opened values."""
+
+    claims: list[Claim]
+    contacts: dict[int, list[Contact]]
+    said: dict[int, dict[tuple[str, str], str]]
+    plain: dict[str, bytes]
+    letters: list[Letter] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, tx: Tx, claims: Sequence[Claim]) -> Desk:
+        """Claims whose fence has not moved."""
+        about = {c.notice["id"] for c in claims}
+        held = {r["id"]: r for r in tx.execute(select(notices).where(notices.c.id.in_(about))).mappings()}
+        wanted = [c.message["id"] for c in claims]
+        rows = {r["id"]: r for r in tx.execute(select(messages).where(messages.c.id.in_(wanted))).mappings()}
+        now = [Claim(rows[c.message["id"]], held[c.notice["id"]], c.fence) for c in claims]
+        mine = [c for c in now if c.message["fence"] == c.fence and c.message["state"] == MessageState.CLAIMED.value]
+        clients = {c.notice["client"] for c in mine}
+        subjects.keys_of_many(tx, clients)
+        found = contacts.contacts_of_many(tx, clients)
+        ids = [c.message["body"] if c.message["ever_in_doubt"] else c.notice["inputs"] for c in mine]
+        ids += [one.sealed for several in found.values() for one in several]
+        return cls(mine, found, consents.consents_of(tx, clients), seals.get_many(tx, ids))
+
+    def contact(self, claim: Claim) -> Contact | None:
+        """The contact of a claim's client, role and channel."""
+        wanted = claim.message["role"], claim.message["channel"]
+        several = self.contacts.get(claim.notice["client"], [])
+        return next((c for c in several if (c.role, c.channel) == wanted), None)
+
+    def refuses(self, claim: Claim) -> bool:
+        """Whether the client refused this channel for the notice's category."""
+        said = self.said.get(claim.notice["client"], {})
+        return consents.state_of(said, claim.notice["category"], claim.message["channel"]) == consents.OUT
+
+
 class Preparer:
     """Commits `sending` for the claims of one pass."""
 
     def __init__(self, store: Store, routes: Routes, worlds: Callable[[str], World]) -> None:
         self.store, self.routes, self.worlds = store, routes, worlds
 
-    def prepare(
-        self, claims: Sequence[Claim], unasked: Collection[str], now: datetime, elapsed: int
-    ) -> tuple[list[Sending], int]:
+    def prepare(self, claims: Sequence[Claim], unasked: Collection[str], now: datetime) -> tuple[list[Sending], int]:
         """The messages that leave now, and how many claims were ended otherwise."""
-        sendings: list[Sending] = []
         with self.store.write() as tx:
-            for claim in claims:
-                found = self._one(tx, claim, claim.notice["id"] in unasked, now)
-                if found is not None:
-                    sendings.append(found)
+            desk = Desk.open(tx, claims)
+            going = [c for c in desk.claims if not c.message["ever_in_doubt"] and self._goes(tx, desk, c, unasked, now)]
+            for claim in self._with_address(tx, desk, going, now):
+                self._first(tx, desk, claim, claim.notice["id"] in unasked, now)
+            desk.letters += [self._repeat(desk, c) for c in desk.claims if c.message["ever_in_doubt"]]
+            sendings = self._commit(tx, desk.letters, now)
         return sendings, len(claims) - len(sendings)
 
-    def _one(self, tx: Tx, claim: Claim, unasked: bool, now: datetime) -> Sending | None:
-        notice = tx.execute(select(notices).where(notices.c.id == claim.notice["id"])).mappings().one()
-        message = tx.execute(select(messages).where(messages.c.id == claim.message["id"])).mappings().one()
-        if message["fence"] != claim.fence or message["state"] != MessageState.CLAIMED.value:
-            return None
+    def _rule(self, notice: RowMapping) -> tuple[World, Rule]:
         world = self.worlds(notice["rule_set"])
-        rule = world.ruleset.rules[notice["rule"]]
-        current = Claim(message, notice, claim.fence)
-        if message["ever_in_doubt"]:
-            return self._repeat(tx, current, now)
-        if not self._goes(tx, current, rule, unasked, now):
-            return None
-        return self._first(tx, current, world, rule, now, stale=unasked or notice["stands"] == Stands.UNKNOWN.value)
+        return world, world.ruleset.rules[notice["rule"]]
 
-    def _goes(self, tx: Tx, claim: Claim, rule: Rule, unasked: bool, now: datetime) -> bool:
-        """Whether the notice still goes by what is known now; else the claim is put back and rests."""
-        notice, fence = claim.notice, claim.fence
+    def _goes(self, tx: Tx, desk: Desk, claim: Claim, unasked: Collection[str], now: datetime) -> bool:
+        """Whether the notice still goes by what is known now, and somebody can be written to; else the claim rests or ends."""
+        notice, message, fence = claim.notice, claim.message, claim.fence
+        _, rule = self._rule(notice)
         due = max(micros(now), notice["not_before"])
         if notice["outcome"] is not None or notice["held"] or notice["stands"] == Stands.NO.value or due > micros(now):
-            outbox.put_back(tx, claim.message["id"], fence, due=due, why=notice["stands_why"])
+            outbox.put_back(tx, message["id"], fence, due=due, why=notice["stands_why"])
             return False
-        unsure = unasked or notice["stands"] == Stands.UNKNOWN.value
-        if not unsure:
+        if not self._known(tx, claim, rule, notice["id"] in unasked, now):
+            return False
+        why = "no gateway for the channel" if self.routes.first(message["channel"]) is None else ""
+        why = why or ("no contact" if desk.contact(claim) is None else "")
+        why = why or ("the client refused this channel" if rule.gates.consent != "none" and desk.refuses(claim) else "")
+        if why:
+            self._refuse(tx, claim, rule, why, now)
+        return not why
+
+    def _known(self, tx: Tx, claim: Claim, rule: Rule, unasked: bool, now: datetime) -> bool:
+        """What is not known goes by the rule's choice: sent, marked, with a task; or held until it can be asked."""
+        notice = claim.notice
+        if not unasked and notice["stands"] != Stands.UNKNOWN.value:
             return True
         why = "the source could not be asked" if unasked else notice["stands_why"]
         worklist.open_task(
@@ -99,85 +158,112 @@ class Preparer:
         )
         if rule.if_unasked == "send":
             return True
-        outbox.put_back(tx, claim.message["id"], fence, due=micros(now + rule.fresh), why=why)
+        outbox.put_back(tx, claim.message["id"], claim.fence, due=micros(now + rule.fresh), why=why)
         return False
 
-    def _first(self, tx: Tx, claim: Claim, world: World, rule: Rule, now: datetime, *, stale: bool) -> Sending | None:
+    def _with_address(self, tx: Tx, desk: Desk, going: Sequence[Claim], now: datetime) -> list[Claim]:
+        """The claims whose message holds its (notice, channel, address); the others rest: one address, one message."""
+        wanted = [(c, contact) for c in going if (contact := desk.contact(c)) is not None]
+        holders = outbox.take_addresses(
+            tx, [(c.notice["id"], c.message["channel"], contact.address, c.message["id"]) for c, contact in wanted]
+        )
+        found = []
+        for claim, contact in wanted:
+            if holders[claim.notice["id"], claim.message["channel"], contact.address] == claim.message["id"]:
+                found.append(claim)
+            else:
+                at_rest = micros(now + AT_REST)
+                outbox.put_back(tx, claim.message["id"], claim.fence, due=at_rest, why=outbox.ONE_ADDRESS)
+        return found
+
+    def _first(self, tx: Tx, desk: Desk, claim: Claim, unasked: bool, now: datetime) -> None:
+        """Render, or end the message where that cannot be done."""
         message, notice = claim.message, claim.notice
-        route = self.routes.first(message["channel"])
-        contact = next(iter(contacts.contacts_of(tx, notice["client"], message["role"], message["channel"])), None)
-        if route is None or contact is None:
-            self._refuse(tx, claim, rule, "no gateway for the channel" if route is None else "no contact", now)
-            return None
-        if rule.gates.consent != "none" and self._refused(tx, notice, message["channel"]):
-            self._refuse(tx, claim, rule, "the client refused this channel", now)
-            return None
+        world, rule = self._rule(notice)
+        route, contact = self.routes.first(message["channel"]), desk.contact(claim)
+        assert route is not None
+        assert contact is not None
         name, gateway = route
-        if not outbox.take_address(tx, notice["id"], message["channel"], contact.address, message["id"]):
-            outbox.put_back(
-                tx, message["id"], claim.fence, due=micros(now + AT_REST), why=outbox.ONE_ADDRESS
-            )
-            return None
-        inputs = unpack_inputs(seals.get(tx, notice["inputs"]), world.ruleset.kinds[rule.kind])
-        keys = subjects.keys_of(tx, notice["client"])
+        stale = unasked or notice["stands"] == Stands.UNKNOWN.value
+        inputs = unpack_inputs(desk.plain[notice["inputs"]], world.ruleset.kinds[rule.kind])
+        key = subjects.keys_of(tx, notice["client"]).commitment_key
         try:
             rendered = rendering.card_of(world, rule, inputs, notice, signature=gateway.signature, stale=stale)
-            made = rendering.letter(
-                rendered, message, gateway, keys.commitment_key, contacts.address_of(tx, contact), notice["category"]
-            )
+            recipient = desk.plain[contact.sealed].decode()
+            outgoing, plain = rendering.letter(rendered, message, gateway, key, recipient, notice["category"])
         except (RenderError, Unsendable) as reason:
             logger.error(
                 "a message cannot be rendered", action="render", rule=rule.name, card=rule.card, why=str(reason)
             )
-            pages.page(
-                tx, f"render:{rule.name}", "urgent", f"rule {rule.name}: card {rule.card} cannot be rendered", now=now
-            )
+            sentence = f"rule {rule.name}: card {rule.card} cannot be rendered"
+            pages.page(tx, f"render:{rule.name}", "urgent", sentence, now=now)
             self._refuse(tx, claim, rule, "card cannot be rendered", now)
-            return None
-        body = seals.put(tx, notice["client"], "body", made.plain, now)
-        return self._commit(
-            tx, claim, name, contact.address, contact.sealed, body, made.outgoing, made.plain, notice["terms"], now
-        )
+            return
+        body = seals.put(tx, notice["client"], "body", plain, now)
+        terms = notice["terms"]
+        desk.letters.append(Letter(claim, name, contact.address, contact.sealed, body, terms, outgoing, plain))
 
-    @staticmethod
-    def _refused(tx: Tx, notice: RowMapping, channel: str) -> bool:
-        """Whether the client refused this channel for the notice's category."""
-        said = consents.consents_of(tx, [notice["client"]]).get(notice["client"], {})
-        return consents.state_of(said, notice["category"], channel) == consents.OUT
-
-    def _repeat(self, tx: Tx, claim: Claim, now: datetime) -> Sending | None:
+    def _repeat(self, desk: Desk, claim: Claim) -> Letter:
         """The exact bytes again, to the same address by the same gateway."""
         message = claim.message
-        plain = seals.get(tx, message["body"])
-        outgoing = rendering.unpack(plain)
-        return self._commit(
-            tx,
-            claim,
-            message["gateway"],
-            message["address"],
-            message["address_sealed"],
-            message["body"],
-            outgoing,
-            plain,
-            message["terms"],
-            now,
-        )
+        plain = desk.plain[message["body"]]
+        place = message["gateway"], message["address"], message["address_sealed"], message["body"], message["terms"]
+        return Letter(claim, *place, rendering.unpack(plain), plain)
 
-    def _commit(
-        self,
-        tx: Tx,
-        claim: Claim,
-        gateway: str,
-        address: bytes,
-        address_sealed: str,
-        body: str,
-        outgoing: Outgoing,
-        plain: bytes,
-        terms: str,
-        now: datetime,
-    ) -> Sending | None:
-        message, notice = claim.message, claim.notice
-        record = trail.append(
+    def _commit(self, tx: Tx, letters: Sequence[Letter], now: datetime) -> list[Sending]:
+        rows: list[dict[str, Any]] = []
+        sendings = []
+        for one in letters:
+            message, notice = one.claim.message, one.claim.notice
+            record = self._record(tx, one, now)
+            number = message["tries"] + 1
+            rows.append(
+                {
+                    "b_id": message["id"],
+                    "b_fence": one.claim.fence,
+                    "b_notice": notice["id"],
+                    "b_revision": notice["revision"],
+                    "tries": number,
+                    "gateway": one.gateway,
+                    "address": one.address,
+                    "address_sealed": one.address_sealed,
+                    "body": one.body,
+                    "terms": one.terms,
+                    "platform_id": one.outgoing.platform_id,
+                    "record": record,
+                }
+            )
+            sendings.append(
+                Sending(
+                    message["id"],
+                    notice["id"],
+                    one.claim.fence,
+                    number,
+                    one.gateway,
+                    one.outgoing,
+                    message["lease_until"],
+                    record,
+                    notice["client"],
+                )
+            )
+        outbox.start_sending(tx, rows, now=micros(now), boot=self.store.boot)
+        return sendings
+
+    @staticmethod
+    def _record(tx: Tx, one: Letter, now: datetime) -> str:
+        message, notice = one.claim.message, one.claim.notice
+        data = {
+            "message": message["id"],
+            "n": message["tries"] + 1,
+            "notice": notice["id"],
+            "gateway": one.gateway,
+            "channel": message["channel"],
+            "generation": message["generation"],
+            "fence": one.claim.fence,
+            "revision": notice["revision"],
+            "repeat": bool(message["ever_in_doubt"]),
+        }
+        return trail.append(
             tx,
             "attempt",
             t=now,
@@ -186,44 +272,8 @@ class Preparer:
             client=notice["client"],
             rule=notice["rule"],
             rule_set=notice["rule_set"],
-            data={
-                "message": message["id"],
-                "n": message["tries"] + 1,
-                "notice": notice["id"],
-                "gateway": gateway,
-                "channel": message["channel"],
-                "generation": message["generation"],
-                "fence": claim.fence,
-                "revision": notice["revision"],
-                "repeat": bool(message["ever_in_doubt"]),
-            },
-            commit={"body": plain, "address": outgoing.recipient},
-        )
-        number = outbox.start_sending(
-            tx,
-            claim,
-            now=micros(now),
-            boot=self.store.boot,
-            gateway=gateway,
-            address=address,
-            address_sealed=address_sealed,
-            body=body,
-            terms=terms,
-            platform_id=outgoing.platform_id,
-            record=record,
-        )
-        if number is None:
-            raise RuntimeError(f"message {message['id']}: its claim moved inside one transaction")
-        return Sending(
-            message["id"],
-            notice["id"],
-            claim.fence,
-            number,
-            gateway,
-            outgoing,
-            message["lease_until"],
-            record,
-            notice["client"],
+            data=data,
+            commit={"body": one.plain, "address": one.outgoing.recipient},
         )
 
     def _refuse(self, tx: Tx, claim: Claim, rule: Rule, why: str, now: datetime) -> None:
@@ -241,5 +291,5 @@ class Preparer:
             data={"message": message["id"], "state": "rejected", "notice": notice["id"], "reason": why},
         )
         outbox.refuse(tx, message["id"], claim.fence, MessageState.REJECTED, why, record)
-        now_row = tx.execute(select(messages).where(messages.c.id == message["id"])).mappings().one()
-        after_message(tx, rule, notice, now_row, now)
+        ended = tx.execute(select(messages).where(messages.c.id == message["id"])).mappings().one()
+        after_message(tx, rule, notice, dict(ended), now)

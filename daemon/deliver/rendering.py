@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import RowMapping
@@ -25,15 +25,6 @@ from daemon.security.envelope import hmac_id
 from daemon.world import World
 
 REPORTS = (ReceiptKind.SENT, ReceiptKind.DELIVERED, ReceiptKind.READ, ReceiptKind.FAILED, ReceiptKind.HANDED_TO_SMS)
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A rendered message with its sealed form's plain bytes."""
-
-    outgoing: Outgoing
-    rendered: Rendered | None
-    plain: bytes
 
 
 def card_values(
@@ -70,8 +61,8 @@ def card_of(world: World, rule: Rule, inputs: Inputs, notice: RowMapping, *, sig
 
 def letter(
     rendered: Rendered, message: RowMapping, gateway: Gateway, commitment_key: bytes, recipient: str, category: str
-) -> Letter:
-    """The message as it leaves by this gateway."""
+) -> tuple[Outgoing, bytes]:
+    """The message as it leaves by this gateway, its wire bytes pinned, and the plain bytes of the body to seal."""
     rcs = message["channel"] == "rcs"
     conversation = hmac_id(commitment_key, "conversation", gateway.channel.name).hex()[:32]
     outgoing = Outgoing(
@@ -89,27 +80,7 @@ def letter(
         report=REPORTS,
     )
     body = gateway.channel.encode(outgoing)
-    return Letter(with_body(outgoing, body), rendered, pack(outgoing, body, rendered))
-
-
-def with_body(outgoing: Outgoing, body: bytes) -> Outgoing:
-    """The same message with its wire bytes pinned."""
-    return Outgoing(
-        outgoing.message_id,
-        outgoing.platform_id,
-        outgoing.channel,
-        outgoing.recipient,
-        outgoing.card,
-        outgoing.sms_text,
-        outgoing.category,
-        outgoing.conversation_id,
-        outgoing.contribution_id,
-        outgoing.sms_fallback,
-        outgoing.store,
-        outgoing.report,
-        outgoing.in_reply_to,
-        body,
-    )
+    return replace(outgoing, body=body), pack(outgoing, body, rendered)
 
 
 def pack(outgoing: Outgoing, body: bytes, rendered: Rendered) -> bytes:

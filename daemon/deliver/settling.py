@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import RowMapping, select
 
 from daemon.channels.channel import Verdict, VerdictKind
 from daemon.clock import micros
@@ -40,10 +40,34 @@ class Settler:
     def __init__(self, store: Store, routes: Routes, worlds: Callable[[str], World], rng: random.Random) -> None:
         self.store, self.routes, self.worlds, self.rng = store, routes, worlds, rng
 
-    def settle(self, tx: Tx, sending: Sending, verdict: Verdict, now: datetime) -> None:
-        """One attempt. A fence that is not ours any more settles nothing: the message is someone else's by now."""
-        row = tx.execute(select(messages).where(messages.c.id == sending.message)).mappings().one()
-        notice = tx.execute(select(notices).where(notices.c.id == sending.notice)).mappings().one()
+    def settle(self, tx: Tx, answers: Sequence[tuple[Sending, Verdict]], now: datetime) -> None:
+        """Settle attempts, and what follows. A fence that is not ours any more settles nothing: the message is someone else's."""
+        ids = {sending.message for sending, _ in answers}
+        rows = {r["id"]: r for r in tx.execute(select(messages).where(messages.c.id.in_(ids))).mappings()}
+        about = {sending.notice for sending, _ in answers}
+        held = {r["id"]: r for r in tx.execute(select(notices).where(notices.c.id.in_(about))).mappings()}
+        ends = [
+            self._end(tx, sending, verdict, rows[sending.message], held[sending.notice], now)
+            for sending, verdict in answers
+        ]
+        after = outbox.settle(tx, ends, micros(now))
+        for sending, verdict in answers:
+            if verdict.kind in PAGED:
+                key, sentence = (
+                    f"gateway:{sending.gateway}:{verdict.code}",
+                    f"gateway {sending.gateway}: {verdict.code}",
+                )
+                pages.page(tx, key, PAGED[verdict.kind], sentence, now=now)
+            settled, notice = after.get(sending.message), held[sending.notice]
+            if settled is None:
+                continue
+            if settled["state"] == MessageState.REJECTED.value:
+                outbox.leave_address(tx, sending.notice, settled["channel"], settled["address"], sending.message)
+            after_message(tx, self.worlds(notice["rule_set"]).ruleset.rules[notice["rule"]], notice, settled, now)
+
+    def _end(
+        self, tx: Tx, sending: Sending, verdict: Verdict, row: RowMapping, notice: RowMapping, now: datetime
+    ) -> outbox.Settle:
         own = OWN[verdict.kind]
         if row["ever_in_doubt"] and own in (MessageState.REJECTED, MessageState.RETRY):
             own = MessageState.IN_DOUBT
@@ -65,33 +89,10 @@ class Settler:
                 "fence": sending.fence,
             },
         )
-        state = outbox.settle(
-            tx,
-            sending.message,
-            sending.fence,
-            sending.number,
-            own=own,
-            verdict=verdict.kind.value,
-            code=verdict.code,
-            now=micros(now),
-            due=self._due(own, row["tries"], verdict, sending.gateway, now),
-            record=record,
+        due = self._due(own, row["tries"], verdict, sending.gateway, now)
+        return outbox.Settle(
+            sending.message, sending.fence, sending.number, own, verdict.kind.value, verdict.code, due, record
         )
-        if verdict.kind in PAGED:
-            pages.page(
-                tx,
-                f"gateway:{sending.gateway}:{verdict.code}",
-                PAGED[verdict.kind],
-                f"gateway {sending.gateway}: {verdict.code} {verdict.text}",
-                now=now,
-            )
-        if state is None:
-            return
-        if state is MessageState.REJECTED:
-            outbox.leave_address(tx, sending.notice, row["channel"], row["address"], sending.message)
-        world = self.worlds(notice["rule_set"])
-        settled = tx.execute(select(messages).where(messages.c.id == sending.message)).mappings().one()
-        after_message(tx, world.ruleset.rules[notice["rule"]], notice, settled, now)
 
     def _due(self, own: MessageState, tries: int, verdict: Verdict, gateway: str, now: datetime) -> int | None:
         settings = self.routes.gateways[gateway]

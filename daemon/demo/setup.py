@@ -60,6 +60,7 @@ def settings_for(plan: Plan, rules: Path) -> Callable[[int], Settings]:
         write_private(config / "duenotice.yaml", main)
         write_private(config / "channels.yaml", CHANNELS.format(port=port, repeat=repeat))
         write_private(config / "sources.yaml", SOURCES)
+        write_private(config / "carriers.yaml", CARRIERS)
         return load_settings(config / "duenotice.yaml")
 
     return settings
@@ -93,6 +94,11 @@ gateways:
 channels:
   rcs: [telecom]
   sms: [telecom]
+"""
+
+CARRIERS = """\
+# Nobody grants anything to a stand-in.
+carriers: {}
 """
 
 SOURCES = """\

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, update
 
@@ -185,7 +186,7 @@ def next_channel(tx: Connection, rule: Rule, row: RowMapping, now: datetime, *, 
     return True
 
 
-def after_message(tx: Connection, rule: Rule, notice: RowMapping, message: RowMapping, now: datetime) -> None:
+def after_message(tx: Connection, rule: Rule, notice: RowMapping, message: Mapping[str, Any], now: datetime) -> None:
     """A message came to rest: if nothing more may arrive by it, the next channel opens; if the SMS network has it, ours is
     needless."""
     state = MessageState(message["state"])
@@ -232,9 +233,7 @@ def finish(
             "reason": why,
         },
     )
-    if noticebook.close_notice(
-        tx, row["id"], found.value, why, micros(now), record, word
-    ):
+    if noticebook.close_notice(tx, row["id"], found.value, why, micros(now), record, word):
         state = MessageState.EXPIRED.value
         noticebook.cancel_messages(tx, row["id"], state, why, record)
         if not served:

@@ -13,7 +13,6 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection
 
-from daemon.clock import micros
 from daemon.decide.inputs import pack
 from daemon.decide.lines import Line
 from daemon.model.decisions import Bucket, Decision
@@ -21,7 +20,8 @@ from daemon.model.kinds import Absence, Value
 from daemon.model.notices import Planner, Seen, SeenAs, StagePlan, no_plan
 from daemon.model.values import occurrence_text
 from daemon.notices import corrections, levels, standing
-from daemon.notices.writer import Book, Unit, terms_digest, write
+from daemon.notices.identity import terms_digest
+from daemon.notices.writer import Book, Unit, Writer
 from daemon.rules.decider import Decider
 from daemon.rules.functions import Env
 from daemon.store import noticebook, seals, subjects
@@ -49,6 +49,7 @@ class Word:
     why: str
     business_date: date
     gone: bool = False
+    cause: str | None = None
 
 
 def unit_key(rule_has_levels: bool, line: Line, decision: Decision) -> UnitKey:
@@ -95,9 +96,10 @@ class Renewal:
 
     def _take_stages(self, tx: Connection, words: Sequence[Word]) -> int:
         rows = noticebook.of_occurrences(tx, self.rule.name, [w.key for w in words])
-        made = 0
+        made, writer = 0, Writer(tx, self.book)
         for word in words:
-            views = [noticebook.view(r) for r in rows.get(word.key, ())]
+            known = rows.get(word.key, [])
+            views = [noticebook.view(r) for r in known]
             seen = self._seen(tx, word)
             if not views and seen.how != SeenAs.MATCH:
                 continue
@@ -105,19 +107,20 @@ class Renewal:
             changes += corrections.correct(
                 views, seen, self.book.now, correct_gone=self.rule.correct_gone, held=self.rule.correct_held
             )
-            inputs = rows[word.key][-1]["inputs"] if word.line is None and views else ""
-            unit = self._unit(tx, word, inputs)
-            write(tx, self.book, unit, changes)
+            unit = self._unit(tx, word, known[-1]["inputs"] if word.line is None and known else "")
+            writer.write(unit, changes, {r["id"]: r for r in known})
             made += len(unit.made)
+        writer.flush()
         return made
 
     def _take_levels(self, tx: Connection, words: Sequence[Word]) -> int:
         day = max(w.business_date for w in words)
         episodes, rows = noticebook.of_episodes(tx, self.rule.name, self.book.basis, [w.key[0] for w in words], day)
         order = [level.name for level in self.rule.levels]
-        made = 0
+        made, writer = 0, Writer(tx, self.book)
         for word in words:
-            views = [noticebook.view(r) for r in rows.get(word.key[0], ())]
+            known = rows.get(word.key[0], [])
+            views = [noticebook.view(r) for r in known]
             mine = [noticebook.episode_view(r) for r in episodes.get(word.key[0], ())]
             seen = self._seen(tx, word)
             if not mine and seen.how != SeenAs.MATCH:
@@ -132,8 +135,9 @@ class Renewal:
                 correct_held=self.rule.correct_held,
             )
             unit = self._unit(tx, word, "")
-            write(tx, self.book, unit, changes)
+            writer.write(unit, changes, {r["id"]: r for r in known})
             made += len(unit.made)
+        writer.flush()
         return made
 
     def end_absent(self, tx: Connection, words: Sequence[Word]) -> None:
@@ -142,10 +146,12 @@ class Renewal:
             return
         day = max(w.business_date for w in words)
         episodes, rows = noticebook.of_episodes(tx, self.rule.name, self.book.basis, [w.key[0] for w in words], day)
+        writer = Writer(tx, self.book)
         for word in words:
             views = [noticebook.view(r) for r in rows.get(word.key[0], ())]
             mine = [noticebook.episode_view(r) for r in episodes.get(word.key[0], ())]
-            write(tx, self.book, self._unit(tx, word, ""), levels.end_absent(mine, views))
+            writer.write(self._unit(tx, word, ""), levels.end_absent(mine, views), {})
+        writer.flush()
 
     def _seen(self, tx: Connection, word: Word) -> Seen:
         if word.line is None:
@@ -171,7 +177,7 @@ class Renewal:
         line = word.line
         if line is None:
             keep = (lambda: old_inputs) if old_inputs else None
-            return Unit(word.key[0], word.client, {}, word.business_date, self.started, keep, text=word.key[1])
+            return Unit(word.key[0], word.client, {}, word.business_date, self.started, keep, word.key[1], word.cause)
         decision = line.decisions[self.rule.name]
         sealed: list[str] = []
 
@@ -190,7 +196,9 @@ class Renewal:
             return sealed[0]
 
         occurrence = dict(decision.occurrence)
-        return Unit(line.subject, line.client, occurrence, line.fact.business_date, self.started, inputs, text="")
+        return Unit(
+            line.subject, line.client, occurrence, line.fact.business_date, self.started, inputs, "", word.cause
+        )
 
 
 def absence(key: UnitKey, client: int, day: date, *, has_levels: bool, complete: bool) -> Word:
@@ -198,8 +206,3 @@ def absence(key: UnitKey, client: int, day: date, *, has_levels: bool, complete:
     if has_levels or not complete:
         return Word(key, client, None, SeenAs.UNKNOWN, "absent", day)
     return Word(key, client, None, SeenAs.NO, "absent", day, gone=True)
-
-
-def since(now: datetime) -> int:
-    """From when on deadlines matter for corrections."""
-    return micros(now)

@@ -1,7 +1,7 @@
 """Write what the pure parts decided: episodes, notices, their first messages, each with its record, in one transaction.
 
-Identity makes it repeatable: a notice's id is an HMAC of (rule, subject, occurrence, stage) under the client's commitment
-key, a message's of (notice, role, channel, generation); what exists is not made again.
+Identity makes it repeatable: a notice's id says which obligation it is, so that what exists is not made again. Rows of one
+kind wait and go in with one statement at `flush`, because a poll makes thousands of them.
 """
 
 from __future__ import annotations
@@ -12,28 +12,21 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, RowMapping
 
 from daemon.clock import micros
 from daemon.model.kinds import Value
-from daemon.model.notices import (
-    CORRECTION,
-    Change,
-    CloseNotice,
-    EndEpisode,
-    MakeNotice,
-    OpenEpisode,
-    RenewNotice,
-)
+from daemon.model.notices import CORRECTION, Change, CloseNotice, EndEpisode, MakeNotice, OpenEpisode, RenewNotice
 from daemon.model.states import MessageState, Outcome, Stands
-from daemon.model.values import canonical, occurrence_text, values_json
+from daemon.model.values import occurrence_text
+from daemon.notices.identity import message_id, notice_id
 from daemon.notices.standing import with_late
 from daemon.rules.schema import Rule, Timer
-from daemon.security.envelope import hmac_id
 from daemon.store import noticebook, outbox, subjects, trail, worklist
-from daemon.store.tables import episodes, notices
 
 ACTOR = "sys:duenotice"
+NO_TERMS = "0" * 64
+Rows = Mapping[str, RowMapping]
 
 
 @dataclass(frozen=True)
@@ -51,7 +44,8 @@ class Book:
 
 @dataclass(frozen=True)
 class Unit:
-    """Whom and what it is about. `inputs` seals what a card needs and returns the id; called at most once a change."""
+    """Whom and what it is about. `inputs` seals what a card needs and returns the id; called at most once a change. `cause`:
+    the record that led to these changes, where it is not the book's."""
 
     subject: int
     client: int
@@ -60,29 +54,8 @@ class Unit:
     known_at: datetime
     inputs: Callable[[], str] | None = None
     text: str = ""  # the occurrence's text where the values are not at hand
+    cause: str | None = None
     made: list[str] = field(default_factory=list)
-
-
-def notice_id(commitment_key: bytes, rule: str, subject: int, occurrence: str, stage: str) -> str:
-    """The identity of an obligation, 64 hexadecimal digits."""
-    return hmac_id(commitment_key, "notice", rule, str(subject), occurrence, stage).hex()
-
-
-def message_id(commitment_key: bytes, notice: str, role: str, channel: str, generation: int) -> str:
-    """The identity of a message, 32 hexadecimal digits; the id that goes on the wire."""
-    return hmac_id(commitment_key, "message", notice, role, channel, str(generation)).hex()[:32]
-
-
-def terms_digest(commitment_key: bytes, terms: Mapping[str, Any]) -> str:
-    """What the client is told, as a digest that only the client's key can compare."""
-    return hmac_id(commitment_key, "terms", canonical(_plain(terms))).hex()
-
-
-def _plain(terms: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: [values_json(row) for row in value] if isinstance(value, tuple) else values_json({"v": value})["v"]
-        for name, value in terms.items()
-    }
 
 
 def timers_of(rule: Rule, stage: str) -> tuple[Timer, ...]:
@@ -92,185 +65,194 @@ def timers_of(rule: Rule, stage: str) -> tuple[Timer, ...]:
     return next((s.timers for s in rule.stages if s.name == stage), ())
 
 
-def write(tx: Connection, book: Book, unit: Unit, changes: Sequence[Change]) -> None:
-    """Apply the changes in order. Raises StoreConflict never: what moved meanwhile is left as it is."""
-    opened: dict[tuple[str, date, int], int] = {}
-    for change in changes:
-        if isinstance(change, OpenEpisode):
-            opened[change.level, change.opened_on, change.number] = _open_episode(tx, book, unit, change)
-        elif isinstance(change, EndEpisode):
-            _end_episode(tx, book, unit, change)
-        elif isinstance(change, MakeNotice):
-            _make(tx, book, unit, change, opened)
-        elif isinstance(change, RenewNotice):
-            _renew(tx, book, unit, change)
-        else:
-            close(tx, book, unit.client, change)
+class Writer:
+    """Writes in one transaction for one rule. `flush` must be called before anything that was written is read."""
 
+    def __init__(self, tx: Connection, book: Book) -> None:
+        self.tx, self.book = tx, book
+        self._notices: list[dict[str, Any]] = []
+        self._messages: list[dict[str, Any]] = []
+        self._renewals: list[dict[str, Any]] = []
+        self._moves: list[dict[str, Any]] = []
 
-def _open_episode(tx: Connection, book: Book, unit: Unit, change: OpenEpisode) -> int:
-    word = f"{book.rule.name}/{unit.subject}/{book.basis}/{change.level}/{change.opened_on}/{change.number}"
-    record = trail.append(
-        tx,
-        "episode",
-        t=book.now,
-        cause=book.cause,
-        actor=ACTOR,
-        client=unit.client,
-        rule=book.rule.name,
-        rule_set=book.rule_set,
-        data={
+    def write(self, unit: Unit, changes: Sequence[Change], rows: Rows) -> None:
+        """Take the changes of one unit, in order. `rows`: the unit's notices as they are in this transaction."""
+        opened: dict[tuple[str, date, int], int] = {}
+        for change in changes:
+            if isinstance(change, OpenEpisode):
+                opened[change.level, change.opened_on, change.number] = self._open_episode(unit, change)
+            elif isinstance(change, EndEpisode):
+                self._end_episode(unit, change)
+            elif isinstance(change, MakeNotice):
+                self._make(unit, change, opened, rows)
+            elif isinstance(change, RenewNotice):
+                self._renew(unit, change, rows[change.id])
+            else:
+                close(self.tx, self.book, unit.client, change, unit.cause)
+
+    def flush(self) -> None:
+        """Insert and update what waits."""
+        noticebook.add_notices(self.tx, self._notices)
+        outbox.add(self.tx, self._messages)
+        noticebook.renew_notices(self.tx, self._renewals)
+        noticebook.move_messages(self.tx, self._moves)
+        self._notices, self._messages, self._renewals, self._moves = [], [], [], []
+
+    def _append(self, kind: str, unit: Unit, data: Mapping[str, Any], **more: Any) -> str:
+        book = self.book
+        named = {"rule": book.rule.name, "rule_set": book.rule_set, **more}
+        return trail.append(
+            self.tx,
+            kind,
+            t=book.now,
+            cause=unit.cause or book.cause,
+            actor=ACTOR,
+            client=unit.client,
+            data=data,
+            **named,
+        )
+
+    def _open_episode(self, unit: Unit, change: OpenEpisode) -> int:
+        book, day = self.book, change.opened_on.isoformat()
+        word = f"{book.rule.name}/{unit.subject}/{book.basis}/{change.level}/{day}/{change.number}"
+        data = {
             "episode": word,
             "change": "opened",
             "subject": unit.subject,
             "basis": book.basis,
             "level": change.level,
-            "opened": change.opened_on.isoformat(),
-            "n": change.number,
-        },
-    )
-    return noticebook.add_episode(
-        tx,
-        {
+        }
+        record = self._append("episode", unit, {**data, "opened": day, "n": change.number})
+        row = {"rule": book.rule.name, "subject": unit.subject, "basis": book.basis, "level": change.level}
+        row |= {"opened_on": day, "number": change.number, "feed": book.feed, "seen_on": unit.business_date.isoformat()}
+        return noticebook.add_episode(self.tx, {**row, "opened_at": micros(book.now), "record": record})
+
+    def _end_episode(self, unit: Unit, change: EndEpisode) -> None:
+        record = self._append("episode", unit, {"episode": str(change.id), "change": "ended", "reason": change.why})
+        noticebook.end_episode(self.tx, change.id, change.why, micros(self.book.now), record)
+
+    def _make(self, unit: Unit, change: MakeNotice, opened: Mapping[tuple[str, date, int], int], rows: Rows) -> None:
+        book, plan = self.book, change.plan
+        occurrence: dict[str, Value] = dict(unit.occurrence)
+        episode = None
+        if change.episode:
+            level, opened_on, number = change.episode
+            occurrence |= {"level": level, "opened_on": opened_on, "number": str(number)}
+            episode = opened.get(change.episode)
+            if episode is None:
+                episode = noticebook.episode_id(self.tx, book.rule.name, unit.subject, book.basis, change.episode)
+        text = unit.text or occurrence_text(occurrence)
+        keys = subjects.keys_of(self.tx, unit.client)
+        key = notice_id(keys.commitment_key, book.rule.name, unit.subject, text, plan.stage)
+        if key in rows or key in unit.made:
+            return
+        if unit.inputs is None:
+            raise ValueError("a notice is made from a fact, never from its absence")
+        record = self._append(
+            "notice", unit, self._made(unit, change, key), card=book.rule.card, commit={"occurrence": text}
+        )
+        self._notices.append(self._row(unit, change, key, text, episode, unit.inputs(), record))
+        unit.made.append(key)
+        self._messages += first_messages(
+            book.rule, keys.commitment_key, key, unit.client, plan.at, plan.deadline, book.feed, record
+        )
+        if change.stands is Stands.UNKNOWN:
+            self._unknown(unit, key, change.why, plan.deadline, record)
+
+    def _made(self, unit: Unit, change: MakeNotice, key: str) -> dict[str, Any]:
+        return {
+            "notice": key,
+            "change": "made",
+            "subject": unit.subject,
+            "stage": change.plan.stage,
+            "run": self.book.run,
+            "feed": self.book.feed,
+            "stands": change.stands.value,
+            "reason": change.why,
+            "terms": change.terms if len(change.terms) == 64 else NO_TERMS,
+            "business_date": unit.business_date.isoformat(),
+            "marks": list(with_late(change.plan, change.marks, self.book.now)),
+        }
+
+    def _row(
+        self, unit: Unit, change: MakeNotice, key: str, text: str, episode: int | None, inputs: str, record: str
+    ) -> dict[str, Any]:
+        book, plan = self.book, change.plan
+        timers = timers_of(book.rule, plan.stage)
+        return {
+            "id": key,
             "rule": book.rule.name,
             "subject": unit.subject,
-            "basis": book.basis,
-            "level": change.level,
-            "opened_on": change.opened_on.isoformat(),
-            "number": change.number,
+            "client": unit.client,
+            "occurrence": text,
+            "stage": plan.stage,
+            "episode": episode,
+            "correction_of": change.correction_of or None,
+            "correction": change.correction,
+            "rule_set": book.rule_set,
+            "run": book.run,
             "feed": book.feed,
-            "seen_on": unit.business_date.isoformat(),
-            "opened_at": micros(book.now),
+            "business_date": unit.business_date.isoformat(),
+            "category": book.rule.category,
+            "priority": book.rule.priority,
+            "made_at": micros(book.now),
+            "not_before": micros(plan.at),
+            "window_end": micros(plan.window_end),
+            "deadline": micros(plan.deadline),
+            "late": plan.late,
+            "marks": json.dumps(with_late(plan, change.marks, book.now)),
+            "stands": change.stands.value,
+            "stands_why": change.why,
+            "known_at": micros(unit.known_at),
+            "terms": change.terms,
+            "inputs": inputs,
+            "held": change.held,
             "record": record,
-        },
-    )
+            "next_timer": micros(max(plan.at, book.now) + timers[0].after) if timers else None,
+        }
 
+    def _renew(self, unit: Unit, change: RenewNotice, row: RowMapping) -> None:
+        values: dict[str, Any] = {
+            "stands": change.stands.value,
+            "terms": change.terms,
+            "marks": json.dumps(change.marks),
+            "not_before": micros(change.not_before),
+            "window_end": micros(change.window_end),
+            "deadline": micros(change.deadline),
+        }
+        take = change.take_inputs and unit.inputs is not None
+        differs = any(row[name] != value for name, value in values.items())
+        record: str = row["record"]
+        if differs:
+            data = {"notice": change.id, "change": "renewed", "stage": row["stage"], "stands": change.stands.value}
+            data |= {"reason": change.why, "run": self.book.run, "marks": list(change.marks)}
+            record = self._append("notice", unit, data, rule_set=row["rule_set"], card=self.book.rule.card)
+        values |= {
+            "b_id": change.id,
+            "stands_why": change.why,
+            "known_at": max(micros(unit.known_at), row["known_at"]),
+            "inputs": unit.inputs() if take and unit.inputs is not None else row["inputs"],
+            "run": self.book.run if take else row["run"],
+            "record": record,
+        }
+        self._renewals.append(values)
+        if row["not_before"] != values["not_before"] or row["deadline"] != values["deadline"]:
+            self._moves.append({"b_notice": change.id, "due": values["not_before"], "deadline": values["deadline"]})
+        if change.stands is Stands.UNKNOWN and row["stands"] != Stands.UNKNOWN.value:
+            self._unknown(unit, change.id, change.why, change.deadline, record)
 
-def _end_episode(tx: Connection, book: Book, unit: Unit, change: EndEpisode) -> None:
-    record = trail.append(
-        tx,
-        "episode",
-        t=book.now,
-        cause=book.cause,
-        actor=ACTOR,
-        client=unit.client,
-        rule=book.rule.name,
-        rule_set=book.rule_set,
-        data={"episode": str(change.id), "change": "ended", "reason": change.why},
-    )
-    noticebook.end_episode(tx, change.id, change.why, micros(book.now), record)
-
-
-def _make(
-    tx: Connection, book: Book, unit: Unit, change: MakeNotice, opened: Mapping[tuple[str, date, int], int]
-) -> None:
-    occurrence: dict[str, Value] = dict(unit.occurrence)
-    episode = None
-    if change.episode:
-        level, opened_on, number = change.episode
-        occurrence |= {"level": level, "opened_on": opened_on, "number": str(number)}
-        episode = opened.get(change.episode) or _episode_id(tx, book, unit, change.episode)
-    text = unit.text or occurrence_text(occurrence)
-    keys = subjects.keys_of(tx, unit.client)
-    key = notice_id(keys.commitment_key, book.rule.name, unit.subject, text, change.plan.stage)
-    if tx.execute(select(notices.c.id).where(notices.c.id == key)).first():
-        return
-    if unit.inputs is None:
-        raise ValueError("a notice is made from a fact, never from its absence")
-    plan = change.plan
-    marks = with_late(plan, change.marks, book.now)
-    data = {
-        "notice": key,
-        "change": "made",
-        "subject": unit.subject,
-        "stage": plan.stage,
-        "run": book.run,
-        "feed": book.feed,
-        "stands": change.stands.value,
-        "reason": change.why,
-        "terms": change.terms if len(change.terms) == 64 else "0" * 64,
-        "business_date": unit.business_date.isoformat(),
-        "marks": list(marks),
-    }
-    record = trail.append(
-        tx,
-        "notice",
-        t=book.now,
-        cause=book.cause,
-        actor=ACTOR,
-        client=unit.client,
-        rule=book.rule.name,
-        rule_set=book.rule_set,
-        card=book.rule.card,
-        data=data,
-        commit={"occurrence": text},
-    )
-    timers = timers_of(book.rule, plan.stage)
-    tx.execute(
-        notices.insert().values(
-            id=key,
-            rule=book.rule.name,
-            subject=unit.subject,
-            client=unit.client,
-            occurrence=text,
-            stage=plan.stage,
-            episode=episode,
-            correction_of=change.correction_of or None,
-            correction=change.correction,
-            rule_set=book.rule_set,
-            run=book.run,
-            feed=book.feed,
-            business_date=unit.business_date.isoformat(),
-            category=book.rule.category,
-            priority=book.rule.priority,
-            made_at=micros(book.now),
-            not_before=micros(plan.at),
-            window_end=micros(plan.window_end),
-            deadline=micros(plan.deadline),
-            late=plan.late,
-            marks=json.dumps(marks),
-            stands=change.stands.value,
-            stands_why=change.why,
-            known_at=micros(unit.known_at),
-            terms=change.terms,
-            inputs=unit.inputs(),
-            held=change.held,
-            record=record,
-            next_timer=micros(max(plan.at, book.now) + timers[0].after) if timers else None,
-        )
-    )
-    unit.made.append(key)
-    outbox.add(
-        tx, first_messages(book.rule, keys.commitment_key, key, unit.client, plan.at, plan.deadline, book.feed, record)
-    )
-    if change.stands is Stands.UNKNOWN:
+    def _unknown(self, unit: Unit, notice: str, why: str, deadline: datetime, cause: str) -> None:
         worklist.open_task(
-            tx,
-            f"unknown:{key}",
-            f"not known whether to tell: {change.why}",
-            now=book.now,
-            rule=book.rule.name,
-            notice=key,
+            self.tx,
+            f"unknown:{notice}",
+            f"not known whether to tell: {why}",
+            now=self.book.now,
+            rule=self.book.rule.name,
+            notice=notice,
             subject=unit.subject,
-            deadline=plan.deadline,
-            cause=record,
+            deadline=deadline,
+            cause=cause,
         )
-
-
-def _episode_id(tx: Connection, book: Book, unit: Unit, key: tuple[str, date, int]) -> int:
-    level, opened_on, number = key
-    return int(
-        tx.execute(
-            select(episodes.c.id).where(
-                episodes.c.rule == book.rule.name,
-                episodes.c.subject == unit.subject,
-                episodes.c.basis == book.basis,
-                episodes.c.level == level,
-                episodes.c.opened_on == opened_on.isoformat(),
-                episodes.c.number == number,
-            )
-        ).scalar_one()
-    )
 
 
 def first_messages(
@@ -323,67 +305,14 @@ def message_row(
     }
 
 
-def _renew(tx: Connection, book: Book, unit: Unit, change: RenewNotice) -> None:
-    row = tx.execute(select(notices).where(notices.c.id == change.id)).mappings().one()
-    values: dict[str, Any] = {
-        "stands": change.stands.value,
-        "stands_why": change.why,
-        "terms": change.terms,
-        "marks": json.dumps(change.marks),
-        "not_before": micros(change.not_before),
-        "window_end": micros(change.window_end),
-        "deadline": micros(change.deadline),
-        "known_at": max(micros(unit.known_at), row["known_at"]),
-    }
-    if change.take_inputs and unit.inputs is not None:
-        values["inputs"] = unit.inputs()
-        values["run"] = book.run
-    told = {"stands", "terms", "marks", "not_before", "window_end", "deadline"}
-    if any(row[name] != values[name] for name in told):
-        values["record"] = trail.append(
-            tx,
-            "notice",
-            t=book.now,
-            cause=book.cause,
-            actor=ACTOR,
-            client=unit.client,
-            rule=book.rule.name,
-            rule_set=row["rule_set"],
-            card=book.rule.card,
-            data={
-                "notice": change.id,
-                "change": "renewed",
-                "stage": row["stage"],
-                "stands": change.stands.value,
-                "reason": change.why,
-                "run": book.run,
-                "marks": list(change.marks),
-            },
-        )
-    noticebook.renew_notice(tx, change.id, values)
-    noticebook.move_messages(tx, change.id, due=values["not_before"], deadline=values["deadline"])
-    if change.stands is Stands.UNKNOWN and row["stands"] != Stands.UNKNOWN.value:
-        worklist.open_task(
-            tx,
-            f"unknown:{change.id}",
-            f"not known whether to tell: {change.why}",
-            now=book.now,
-            rule=book.rule.name,
-            notice=change.id,
-            subject=unit.subject,
-            deadline=change.deadline,
-            cause=values.get("record", row["record"]),
-        )
-
-
-def close(tx: Connection, book: Book, client: int, change: CloseNotice) -> None:
+def close(tx: Connection, book: Book, client: int, change: CloseNotice, cause: str | None = None) -> None:
     """Give a notice that has not left its outcome and cancel its messages."""
     state = MessageState.EXPIRED if change.outcome is Outcome.EXPIRED else MessageState.CANCELLED
     record = trail.append(
         tx,
         "outcome",
         t=book.now,
-        cause=book.cause,
+        cause=cause or book.cause,
         actor=ACTOR,
         client=client,
         rule=book.rule.name,

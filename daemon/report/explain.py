@@ -28,7 +28,6 @@ from daemon.store.sheetlines import Line
 from daemon.store.sheets import SheetReader
 from daemon.world import World
 
-
 FactKey: TypeAlias = tuple[tuple[str, str], ...]
 _Place: TypeAlias = tuple[str, str, int, FactKey]
 """(rule, feed, subject, fact): whose lines of one day are held against each other."""

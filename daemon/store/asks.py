@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import RowMapping, insert, select
+from sqlalchemy import RowMapping, select
 
-from daemon.store.db import Tx
+from daemon.store.db import Tx, flush, later
 from daemon.store.tables import asks
 
 
@@ -12,19 +12,11 @@ def add(
     tx: Tx, *, notice: str, at: int, reading_started: int, bucket: str, reason: str, sealed: str, record: str
 ) -> None:
     """Keep one answer. `sealed` holds its packed inputs, empty where the subject was not in the answer."""
-    tx.execute(
-        insert(asks).values(
-            notice=notice,
-            at=at,
-            reading_started=reading_started,
-            bucket=bucket,
-            reason=reason,
-            sealed=sealed,
-            record=record,
-        )
-    )
+    row = {"notice": notice, "at": at, "reading_started": reading_started, "bucket": bucket, "reason": reason}
+    later(tx, asks, {**row, "sealed": sealed, "record": record})
 
 
 def of_notice(tx: Tx, notice: str) -> list[RowMapping]:
     """The answers about a notice, oldest first."""
+    flush(tx)
     return list(tx.execute(select(asks).where(asks.c.notice == notice).order_by(asks.c.id)).mappings())

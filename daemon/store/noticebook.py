@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, func, or_, select, update
 
 from daemon.clock import from_micros
 from daemon.model.notices import CORRECTION, EpisodeView, NoticeView
@@ -168,6 +168,12 @@ def end_episode(tx: Connection, episode: int, why: str, at: int, record: str) ->
     )
 
 
+def add_notices(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert notices. Raises IntegrityError for one that exists: its identity is its key."""
+    if rows:
+        tx.execute(notices.insert(), [dict(row) for row in rows])
+
+
 def renew_notice(tx: Connection, notice: str, values: Mapping[str, Any]) -> None:
     """Change an open notice and raise its revision, so that a claim that asked before starts again."""
     tx.execute(
@@ -177,13 +183,55 @@ def renew_notice(tx: Connection, notice: str, values: Mapping[str, Any]) -> None
     )
 
 
-def move_messages(tx: Connection, notice: str, *, due: int, deadline: int) -> None:
-    """Move what has not left of a notice to a new instant and deadline."""
-    tx.execute(
-        update(messages)
-        .where(messages.c.notice == notice, messages.c.state.in_(("queued", "retry")), messages.c.tries == 0)
-        .values(due=due, deadline=deadline)
+_RENEWED = (
+    "stands",
+    "stands_why",
+    "terms",
+    "marks",
+    "not_before",
+    "window_end",
+    "deadline",
+    "known_at",
+    "inputs",
+    "run",
+    "record",
+)
+_RENEW = (
+    update(notices)
+    .where(notices.c.id == bindparam("b_id"), notices.c.outcome.is_(None))
+    .values(revision=notices.c.revision + 1, **{name: bindparam(f"v_{name}") for name in _RENEWED})
+)
+_MOVE = (
+    update(messages)
+    .where(messages.c.notice == bindparam("b_notice"), messages.c.state.in_(("queued", "retry")), messages.c.tries == 0)
+    .values(due=bindparam("v_due"), deadline=bindparam("v_deadline"))
+)
+
+
+def renew_notices(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """`renew_notice` for many: each row names its notice as `b_id`, and all that a renewal sets."""
+    if rows:
+        tx.execute(_RENEW, [{n if n.startswith("b_") else f"v_{n}": v for n, v in row.items()} for row in rows])
+
+
+def move_messages(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Move what has not left of notices (`b_notice`) to a new instant (`due`) and `deadline`."""
+    if rows:
+        tx.execute(_MOVE, [{n if n.startswith("b_") else f"v_{n}": v for n, v in row.items()} for row in rows])
+
+
+def episode_id(tx: Connection, rule: str, subject: int, basis: str, key: tuple[str, date, int]) -> int:
+    """The id of an episode by level, opening date and number. Raises NoResultFound."""
+    level, opened_on, number = key
+    query = select(episodes.c.id).where(
+        episodes.c.rule == rule,
+        episodes.c.subject == subject,
+        episodes.c.basis == basis,
+        episodes.c.level == level,
+        episodes.c.opened_on == opened_on.isoformat(),
+        episodes.c.number == number,
     )
+    return int(tx.execute(query).scalar_one())
 
 
 def cancel_messages(tx: Connection, notice: str, state: str, why: str, record: str) -> None:

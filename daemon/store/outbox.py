@@ -6,13 +6,14 @@ belief that is no longer true returns None or False (StoreConflict where that me
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, exists, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from daemon.errors import StoreConflict
 from daemon.model.states import RECEIPT_RANK, TOLD, MessageState, contradicts, may_move, with_receipts
 from daemon.store.tables import attempts, feeds, messages, notices, receipts, sending_keys
 
@@ -86,16 +87,19 @@ def refuse(tx: Connection, message: str, fence: int, state: MessageState, why: s
     return done.rowcount == 1
 
 
-def take_address(tx: Connection, notice: str, channel: str, address: bytes, message: str) -> bool:
-    """The first `sending` takes (notice, channel, address); True if it is ours."""
+Place = tuple[str, str, bytes]
+"""(notice, channel, address index)."""
+
+
+def take_addresses(tx: Connection, wanted: Sequence[tuple[str, str, bytes, str]]) -> dict[Place, str]:
+    """The first `sending` takes (notice, channel, address); who holds each now. `wanted`: those and the message, in order."""
+    if not wanted:
+        return {}
     insert = postgresql.insert(sending_keys) if tx.dialect.name == "postgresql" else sqlite.insert(sending_keys)
-    tx.execute(insert.values(notice=notice, channel=channel, address=address, message=message).on_conflict_do_nothing())
-    holder = tx.execute(
-        select(sending_keys.c.message).where(
-            sending_keys.c.notice == notice, sending_keys.c.channel == channel, sending_keys.c.address == address
-        )
-    ).scalar_one()
-    return bool(holder == message)
+    names = ("notice", "channel", "address", "message")
+    tx.execute(insert.on_conflict_do_nothing(), [dict(zip(names, one, strict=True)) for one in wanted])
+    query = select(sending_keys).where(sending_keys.c.notice.in_({one[0] for one in wanted}))
+    return {(r["notice"], r["channel"], bytes(r["address"])): r["message"] for r in tx.execute(query).mappings()}
 
 
 ONE_ADDRESS = "one address, one message"
@@ -124,108 +128,146 @@ def leave_address(tx: Connection, notice: str, channel: str, address: bytes, mes
     )
 
 
-def start_sending(
-    tx: Connection,
-    claim: Claim,
-    *,
-    now: int,
-    boot: str,
-    gateway: str,
-    address: bytes,
-    address_sealed: str,
-    body: str,
-    terms: str,
-    platform_id: str,
-    record: str,
-) -> int | None:
-    """Commit `sending` with its attempt, before the first byte. Names the notice's revision that was asked for: None if the
-    notice, the lease or the fence has moved, and then nothing is written."""
-    fresh = exists().where(
-        notices.c.id == claim.notice["id"], notices.c.revision == claim.notice["revision"], notices.c.outcome.is_(None)
+_STARTED = ("tries", "gateway", "address", "address_sealed", "body", "terms", "platform_id", "record")
+_START = (
+    update(messages)
+    .where(
+        messages.c.id == bindparam("b_id"),
+        messages.c.fence == bindparam("b_fence"),
+        messages.c.boot == bindparam("b_boot"),
+        messages.c.state == _S.CLAIMED.value,
+        exists().where(
+            notices.c.id == bindparam("b_notice"),
+            notices.c.revision == bindparam("b_revision"),
+            notices.c.outcome.is_(None),
+        ),
     )
-    number: int = claim.message["tries"] + 1
+    .values(state=_S.SENDING.value, own=_S.SENDING.value, **{name: bindparam(f"v_{name}") for name in _STARTED})
+)
+_TELL = (
+    update(notices)
+    .where(notices.c.id == bindparam("b_notice"))
+    .values(told_at=bindparam("b_now"), told_terms=bindparam("b_terms"))
+)
+
+
+def _bound(name: str) -> str:
+    """A value's parameter: SQLAlchemy keeps a column's own name for itself."""
+    return name if name.startswith("b_") else f"v_{name}"
+
+
+def start_sending(tx: Connection, rows: Sequence[Mapping[str, Any]], *, now: int, boot: str) -> None:
+    """Commit `sending` with the attempts, before the first byte. Each row names message (`b_id`), fence, notice and the revision
+    that was asked for. Raises StoreConflict, and nothing may be committed, when one of them has moved meanwhile."""
+    if not rows:
+        return
     done = tx.execute(
-        update(messages)
-        .where(
-            messages.c.id == claim.message["id"],
-            messages.c.fence == claim.fence,
-            messages.c.boot == boot,
-            messages.c.state == _S.CLAIMED.value,
-            fresh,
-        )
-        .values(
-            state=_S.SENDING.value,
-            own=_S.SENDING.value,
-            tries=number,
-            gateway=gateway,
-            address=address,
-            address_sealed=address_sealed,
-            body=body,
-            terms=terms,
-            platform_id=platform_id,
-            record=record,
-        )
+        _START, [{"b_boot": boot, **{_bound(name): value for name, value in row.items()}} for row in rows]
     )
-    if done.rowcount != 1:
-        return None
+    if done.rowcount != len(rows):
+        raise StoreConflict(f"{len(rows) - done.rowcount} of {len(rows)} claims moved between asking and sending")
     tx.execute(
-        attempts.insert().values(
-            message=claim.message["id"],
-            number=number,
-            fence=claim.fence,
-            gateway=gateway,
-            started_at=now,
-            record=record,
-        )
+        attempts.insert(),
+        [
+            {
+                "message": row["b_id"],
+                "number": row["tries"],
+                "fence": row["b_fence"],
+                "gateway": row["gateway"],
+                "started_at": now,
+                "record": row["record"],
+            }
+            for row in rows
+        ],
     )
-    tx.execute(update(notices).where(notices.c.id == claim.notice["id"]).values(told_at=now, told_terms=terms))
-    return number
+    tx.execute(_TELL, [{"b_notice": row["b_notice"], "b_now": now, "b_terms": row["terms"]} for row in rows])
 
 
-def settle(
-    tx: Connection,
-    message: str,
-    fence: int,
-    number: int,
-    *,
-    own: MessageState,
-    verdict: str,
-    code: str,
-    now: int,
-    due: int | None,
-    record: str,
-) -> MessageState | None:
-    """Settle one attempt. A receipt that came first is not lowered. None: the fence is not ours any more."""
-    row = (
-        tx.execute(select(messages).where(messages.c.id == message, messages.c.fence == fence)).mappings().one_or_none()
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """How one attempt ended: our own state, the verdict, its code, when it is looked at again, the record."""
+
+    message: str
+    fence: int
+    number: int
+    own: MessageState
+    verdict: str
+    code: str
+    due: int | None
+    record: str
+
+
+_SETTLED = ("state", "own", "record", "why", "ever_in_doubt", "due", "contradicted", "lease_until")
+_SETTLE = (
+    update(messages)
+    .where(messages.c.id == bindparam("b_id"), messages.c.fence == bindparam("b_fence"))
+    .values({name: bindparam(f"v_{name}") for name in _SETTLED})
+)
+_END_ATTEMPT = (
+    update(attempts)
+    .where(attempts.c.message == bindparam("b_id"), attempts.c.number == bindparam("b_number"))
+    .values(
+        ended_at=bindparam("b_now"),
+        verdict=bindparam("b_verdict"),
+        code=bindparam("b_code"),
+        settled=bindparam("b_record"),
     )
-    if row is None or row["own"] != _S.SENDING.value:
-        return None
-    if not may_move(_S.SENDING, own, ever_in_doubt=row["ever_in_doubt"]):
-        raise ValueError(f"message state sending -> {own.value}: not a move of ours")
-    seen = kinds_of(tx, message)
-    state = with_receipts(own, seen)
-    values: dict[str, Any] = {
-        "state": state.value,
-        "own": own.value,
-        "record": record,
-        "lease_until": None,
-        "why": code,
-    }
-    if own is _S.IN_DOUBT:
-        values["ever_in_doubt"] = True
-    if due is not None:
-        values["due"] = due
-    values["contradicted"] = contradicts(own, seen)
-    tx.execute(update(messages).where(messages.c.id == message, messages.c.fence == fence).values(**values))
+)
+
+
+def settle(tx: Connection, ends: Sequence[Settle], now: int) -> dict[str, dict[str, Any]]:
+    """Settle attempts. A receipt that came first is not lowered. Returns the messages as they are now, by id; one whose fence
+    is not ours any more is not among them, and nothing of it is written."""
+    ids = [one.message for one in ends]
+    rows = {r["id"]: r for r in tx.execute(select(messages).where(messages.c.id.in_(ids))).mappings()}
+    seen = kinds_of_many(tx, ids)
+    after: dict[str, dict[str, Any]] = {}
+    done: list[Settle] = []
+    for one in ends:
+        row = rows[one.message]
+        if row["fence"] != one.fence or row["own"] != _S.SENDING.value:
+            continue
+        if not may_move(_S.SENDING, one.own, ever_in_doubt=row["ever_in_doubt"]):
+            raise ValueError(f"message state sending -> {one.own.value}: not a move of ours")
+        kinds = seen.get(one.message, [])
+        after[one.message] = {
+            **row,
+            "state": with_receipts(one.own, kinds).value,
+            "own": one.own.value,
+            "record": one.record,
+            "why": one.code,
+            "ever_in_doubt": bool(row["ever_in_doubt"]) or one.own is _S.IN_DOUBT,
+            "due": row["due"] if one.due is None else one.due,
+            "contradicted": contradicts(one.own, kinds),
+            "lease_until": None,
+        }
+        done.append(one)
+    _write_settled(tx, done, after, now)
+    return after
+
+
+def _write_settled(tx: Connection, done: Sequence[Settle], after: Mapping[str, Mapping[str, Any]], now: int) -> None:
+    if not done:
+        return
     tx.execute(
-        update(attempts)
-        .where(attempts.c.message == message, attempts.c.number == number)
-        .values(ended_at=now, verdict=verdict, code=code, settled=record)
+        _SETTLE,
+        [{"b_id": s.message, "b_fence": s.fence, **{f"v_{n}": after[s.message][n] for n in _SETTLED}} for s in done],
     )
-    if state not in TOLD:
-        untell(tx, row["notice"])
-    return state
+    ended = [
+        {
+            "b_id": s.message,
+            "b_number": s.number,
+            "b_now": now,
+            "b_verdict": s.verdict,
+            "b_code": s.code,
+            "b_record": s.record,
+        }
+        for s in done
+    ]
+    tx.execute(_END_ATTEMPT, ended)
+    for one in done:
+        if MessageState(after[one.message]["state"]) not in TOLD:
+            untell(tx, after[one.message]["notice"])
 
 
 def untell(tx: Connection, notice: str) -> None:
@@ -237,11 +279,17 @@ def untell(tx: Connection, notice: str) -> None:
         tx.execute(update(notices).where(notices.c.id == notice).values(told_at=None, told_terms=None))
 
 
-def kinds_of(tx: Connection, message: str) -> list[MessageState]:
-    """The states that the receipts seen of a message raise it to."""
-    rows = tx.execute(select(receipts.c.kind).where(receipts.c.message == message)).scalars()
-    return [RAISES[k] for k in rows if k in RAISES]
+def kinds_of_many(tx: Connection, ids: Sequence[str]) -> dict[str, list[MessageState]]:
+    """The states that the receipts seen of messages raise them to, by message."""
+    found: dict[str, list[MessageState]] = {}
+    query = select(receipts.c.message, receipts.c.kind).where(receipts.c.message.in_(ids))
+    for message, kind in tx.execute(query):
+        if kind in RAISES:
+            found.setdefault(message, []).append(RAISES[kind])
+    return found
 
+
+TIME_COLUMNS = ("handed_to_sms_at", "read_at", "acknowledged_at")
 
 RAISES: Mapping[str, MessageState] = {
     "sent": _S.ACCEPTED,
@@ -255,52 +303,53 @@ RAISES: Mapping[str, MessageState] = {
 """What a receipt raises a message to. Handed to the SMS network is a time of its own: it says that nothing failed."""
 
 
-def add_receipt(tx: Connection, values: Mapping[str, Any]) -> bool:
-    """Store a receipt raw, once: False if the same one is there (gateway, platform id, address, kind)."""
-    insert = postgresql.insert(receipts) if tx.dialect.name == "postgresql" else sqlite.insert(receipts)
-    return bool(tx.execute(insert.values(**values).on_conflict_do_nothing()).rowcount == 1)
+ReceiptKey = tuple[str, bytes, str]
+"""(platform id, address index, kind): with the gateway the identity of a receipt."""
 
 
-def has_receipt(tx: Connection, gateway: str, platform_id: str, address: bytes, kind: str) -> bool:
-    """Whether this very receipt is stored."""
-    return (
-        tx.execute(
-            select(receipts.c.id).where(
-                receipts.c.gateway == gateway,
-                receipts.c.platform_id == platform_id,
-                receipts.c.address == address,
-                receipts.c.kind == kind,
-            )
-        ).first()
-        is not None
-    )
+def known_receipts(tx: Connection, gateway: str, platform_ids: Collection[str]) -> set[ReceiptKey]:
+    """The receipts stored of these messages of a gateway."""
+    names = (receipts.c.platform_id, receipts.c.address, receipts.c.kind)
+    query = select(*names).where(receipts.c.gateway == gateway, receipts.c.platform_id.in_(platform_ids))
+    return {(platform_id, bytes(address), kind) for platform_id, address, kind in tx.execute(query)}
 
 
-def find_by_platform(tx: Connection, gateway: str, platform_id: str, address: bytes) -> RowMapping | None:
-    """Our message behind a gateway's id, for that recipient only."""
-    return (
-        tx.execute(
-            select(messages).where(
-                messages.c.platform_id == platform_id, messages.c.gateway == gateway, messages.c.address == address
-            )
-        )
-        .mappings()
-        .first()
-    )
+def by_platform(tx: Connection, gateway: str, platform_ids: Collection[str]) -> dict[tuple[str, bytes], RowMapping]:
+    """Our messages behind a gateway's ids, by (platform id, address index): for that recipient only."""
+    query = select(messages).where(messages.c.platform_id.in_(platform_ids), messages.c.gateway == gateway)
+    return {(row["platform_id"], bytes(row["address"])): row for row in tx.execute(query).mappings()}
 
 
-def apply_receipts(tx: Connection, message: RowMapping, *, record: str, times: Mapping[str, int]) -> MessageState:
-    """Raise a message by all receipts seen of it. `times`: handed_to_sms_at, read_at, acknowledged_at where new."""
-    own, seen = MessageState(message["own"]), kinds_of(tx, message["id"])
-    state = with_receipts(own, seen) if own is not _S.QUEUED or message["tries"] else own
-    values: dict[str, Any] = {"contradicted": contradicts(own, seen), "record": record}
-    if RECEIPT_RANK.get(state, 0) > RECEIPT_RANK.get(MessageState(message["state"]), 0):
-        values["state"] = state.value
+_RAISED = ("state", "own", "fence", "contradicted", "record", *TIME_COLUMNS)
+_RAISE = (
+    update(messages)
+    .where(messages.c.id == bindparam("b_id"))
+    .values({name: bindparam(f"v_{name}") for name in _RAISED})
+)
+
+
+def apply_receipts(
+    tx: Connection, rows: Sequence[RowMapping], records: Mapping[str, str], times: Mapping[str, Mapping[str, int]]
+) -> list[dict[str, Any]]:
+    """Raise messages by all receipts seen of them; returns them as they are now. `records`: message -> the record that does it;
+    `times`: message -> handed_to_sms_at, read_at, acknowledged_at where new."""
+    seen = kinds_of_many(tx, [row["id"] for row in rows])
+    after = [_raised(row, seen.get(row["id"], []), records[row["id"]], times.get(row["id"], {})) for row in rows]
+    if after:
+        tx.execute(_RAISE, [{"b_id": row["id"], **{f"v_{name}": row[name] for name in _RAISED}} for row in after])
+    return after
+
+
+def _raised(row: RowMapping, seen: list[MessageState], record: str, times: Mapping[str, int]) -> dict[str, Any]:
+    own, before = MessageState(row["own"]), MessageState(row["state"])
+    state = with_receipts(own, seen) if row["tries"] else own
+    found = {**row, "contradicted": contradicts(own, seen), "record": record}
+    if RECEIPT_RANK.get(state, 0) > RECEIPT_RANK.get(before, 0):
+        found["state"] = state.value
         if own in (_S.QUEUED, _S.CLAIMED, _S.RETRY):  # a repeat of one in doubt that a receipt made needless
-            values["own"], values["fence"] = _S.IN_DOUBT.value, messages.c.fence + 1
-    values.update({k: v for k, v in times.items() if message[k] is None})
-    tx.execute(update(messages).where(messages.c.id == message["id"]).values(**values))
-    return MessageState(values.get("state", message["state"]))
+            found["own"], found["fence"] = _S.IN_DOUBT.value, row["fence"] + 1
+    found.update({name: at for name, at in times.items() if row[name] is None})
+    return found
 
 
 def wake_retries(tx: Connection, now: int) -> int:
@@ -343,7 +392,7 @@ def void_leases(tx: Connection, boot: str, elapsed: int) -> list[RowMapping]:
 
 def doubt(tx: Connection, row: RowMapping, *, now: int, due: int, record: str) -> None:
     """A `sending` whose lease is gone: in doubt, under a new fence, so that the stale sender can settle nothing."""
-    seen = kinds_of(tx, row["id"])
+    seen = kinds_of_many(tx, [row["id"]]).get(row["id"], [])
     tx.execute(
         update(messages)
         .where(messages.c.id == row["id"], messages.c.fence == row["fence"], messages.c.own == _S.SENDING.value)

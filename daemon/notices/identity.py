@@ -1,0 +1,31 @@
+"""What notices and messages are called, for ever: HMACs under the client's commitment key, none depends on a key that rotates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from daemon.model.values import canonical, values_json
+from daemon.security.envelope import hmac_id
+
+
+def notice_id(commitment_key: bytes, rule: str, subject: int, occurrence: str, stage: str) -> str:
+    """The identity of an obligation, 64 hexadecimal digits."""
+    return hmac_id(commitment_key, "notice", rule, str(subject), occurrence, stage).hex()
+
+
+def message_id(commitment_key: bytes, notice: str, role: str, channel: str, generation: int) -> str:
+    """The identity of a message, 32 hexadecimal digits; the id that goes on the wire."""
+    return hmac_id(commitment_key, "message", notice, role, channel, str(generation)).hex()[:32]
+
+
+def terms_digest(commitment_key: bytes, terms: Mapping[str, Any]) -> str:
+    """What the client is told, as a digest that only the client's key can compare."""
+    return hmac_id(commitment_key, "terms", canonical(_plain(terms))).hex()
+
+
+def _plain(terms: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: [values_json(row) for row in value] if isinstance(value, tuple) else values_json({"v": value})["v"]
+        for name, value in terms.items()
+    }
