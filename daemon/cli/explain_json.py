@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from daemon.cli.screen import at
-from daemon.model.kinds import Absence
+from daemon.model.values import to_json as to_value
+from daemon.model.values import values_json
 from daemon.report.explain import ClientDay, LineStory, MessageStory, NoticeStory
 from daemon.rules.evaluate import Trace
 from daemon.rules.explaining import ParameterNote
@@ -60,11 +61,9 @@ def _line_json(story: LineStory) -> dict[str, Any]:
         "cause": None
         if cause is None
         else {"kind": cause.kind, "key": cause.key, "detail": cause.detail, "trace": _trace_json(cause.trace)},
-        "operands": {note.name: note.value for note in explained.operands},
-        "rows": [dict(item) for item in line.items],
-        "parameters": [
-            {name: getattr(note, name) for name in ParameterNote.__slots__} for note in explained.parameters
-        ],
+        "operands": values_json({note.name: note.value for note in explained.operands}),
+        "rows": [values_json(item) for item in line.items],
+        "parameters": [_parameter_json(note) for note in explained.parameters],
         "conditions": [
             {"key": note.key, "decided": note.decided, "trace": _trace_json(note.trace)}
             for note in (*explained.lets, *explained.conditions)
@@ -73,11 +72,18 @@ def _line_json(story: LineStory) -> dict[str, Any]:
     }
 
 
+def _parameter_json(note: ParameterNote) -> dict[str, Any]:
+    return {name: getattr(note, name) for name in ParameterNote.__slots__} | {"value": to_value(note.value)}
+
+
 def _trace_json(found: Trace | None) -> Any:
     if found is None:
         return None
-    value = {"absent": found.value.value} if isinstance(found.value, Absence) else found.value
-    return {"text": found.text, "value": value, "parts": [_trace_json(child) for child in found.children]}
+    return {
+        "text": found.text,
+        "value": to_value(found.value),
+        "parts": [_trace_json(child) for child in found.children],
+    }
 
 
 NOTICE = (

@@ -116,8 +116,6 @@ def _is_number(value: object) -> bool:
 
 
 def _jsonable(value: object) -> object:
-    if isinstance(value, Absence):
-        return {"absent": value.value}
     if isinstance(value, Decimal):
         return plain(value)
     if isinstance(value, datetime | date | time):
