@@ -52,7 +52,8 @@ def go(args: argparse.Namespace) -> int:
     if shown is None:
         screen.line(screen.say("没有样例能给出这种文案", "no sample gives this wording"))
         return 1
-    screen.line(f"{card.name} · {shown.rendered.variant} · {shown.stage or '-'} · {shown.origin}")
+    origin = shown.origin or screen.say("按类型的样例值", "plain sample values")
+    screen.line(f"{card.name} · {shown.rendered.variant} · {shown.stage or '-'} · {origin}")
     print(to_text(shown.rendered), end="")
     others = [variant.name for variant in card.variants if variant.name != shown.rendered.variant]
     if others:

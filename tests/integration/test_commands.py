@@ -511,3 +511,42 @@ def test_a_reader_that_closes_early_is_no_error(lived: Place) -> None:
         assert process.stderr is not None
         errors = process.stderr.read()
         assert (process.wait(20), errors) == (0, b"")
+
+
+@pytest.fixture
+def spoiled(tmp_path: Path) -> Place:
+    """An installation whose allotments have one amount that cannot be read and one that does not agree."""
+    place = install(tmp_path / "spoiled", clients=CLIENTS, days=[DAY])
+    with sqlite3.connect(place.folder / "backoffice" / "counter.sqlite") as counter:
+        query = "SELECT client_id FROM sh_allotment GROUP BY client_id HAVING count(*) = 1 ORDER BY client_id LIMIT 2"
+        torn, differs = [row[0] for row in counter.execute(query)]
+        counter.execute("UPDATE sh_allotment SET business_amount = 'many' WHERE client_id = ?", (torn,))
+        counter.execute("UPDATE sh_allotment SET business_balance = '1.00' WHERE client_id = ?", (differs,))
+    (place.folder / "who").write_text(f"{torn} {differs}")
+    return place
+
+
+def test_a_rejected_row_and_a_held_client_are_explained_and_a_release_lets_the_client_go(
+    spoiled: Place, found: Any, run: Any
+) -> None:
+    torn, differs = (spoiled.folder / "who").read_text().split()
+    live(spoiled, DAY, until="08:10")
+    argv = ("rules", "explain", "--day", str(DAY), "--rule", PAYMENT, "--client")
+    held = found(spoiled, *argv, differs)["lines"][-1]
+    assert (held["bucket"], held["reason"]) == ("held", "declared:amounts_differ")
+    assert (held["cause"]["kind"], held["cause"]["detail"]) == ("gate", "amounts_differ")
+    shown = found(spoiled, *argv, torn)
+    assert shown["told"] is False
+    if shown["lines"]:  # another row of the client was good: its fact is not whole
+        assert {line["reason"] for line in shown["lines"]} == {"not_whole"}
+    else:
+        assert [one["rejects"] for one in shown["absences"] if one["rule"] == PAYMENT] == [1]
+    out = run(spoiled, *argv, torn)[1]
+    assert "business_amount" in out or "not whole" in out
+    assert "many" not in out
+    release = ("notices", "release", "--client", differs, "--rule", PAYMENT, "--day", str(DAY), *WHO)
+    assert run(spoiled, *release)[0] == 0
+    live(spoiled, DAY, until="12:30")
+    after = found(spoiled, *argv, differs)["lines"][-1]
+    assert (after["bucket"], after["reason"]) == ("notify", "condition")
+    assert run(spoiled, "rules", "replay", "--day", str(DAY))[0] == 0

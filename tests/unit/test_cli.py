@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from daemon.cli import NOUNS, Usage, language, main
 from daemon.cli.notices import allowances
+from daemon.cli.samples import masked
 from daemon.cli.screen import Screen, pad, width
 from daemon.cli.status import lock_held, role_of
 from daemon.model.kinds import Absence
 from daemon.shipped import shipped
+from tests.builders_rules import shipped as shipped_set
 
 ROOT = Path(__file__).parent.parent.parent
 HEAVY = ("sqlalchemy", "alembic", "pyarrow", "httpx", "aiohttp", "starlette", "uvicorn")
@@ -191,6 +193,12 @@ def test_the_lock_table_tells_whether_a_parent_runs(tmp_path: Path) -> None:
 
 def test_a_store_that_never_started_says_so(tmp_path: Path) -> None:
     assert role_of(tmp_path, [], []) == ("never", None)
+
+
+def test_sample_values_of_a_card_are_masked_where_they_are_personal() -> None:
+    kind = shipped_set().kinds["margin_account"]
+    shown = masked({"contract": "900000000123", "client_status": "normal", "cash_asset": Decimal(5), "line": "x"}, kind)
+    assert shown == {"contract": "****0123", "client_status": "normal", "cash_asset": Decimal(5), "line": "x"}
 
 
 def test_the_shipped_folders_are_those_of_the_checkout() -> None:

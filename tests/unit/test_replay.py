@@ -1,0 +1,77 @@
+"""How a replay counts and words what differs; whole days are decided again in tests/integration."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.cycle.sheet import plain_terms as terms_of_sheets
+from daemon.model.decisions import Bucket, Decision, GateResult
+from daemon.model.kinds import Absence, Value
+from daemon.report.replay import LINE, MOST_KEPT, ReplayResult, plain_terms, word_of, word_of_line
+from daemon.store.sheetlines import Line
+
+DAY = date(2024, 2, 1)
+
+VALUES: st.SearchStrategy[Value] = st.one_of(
+    st.decimals(allow_nan=False, allow_infinity=False, places=4),
+    st.dates(),
+    st.booleans(),
+    st.sampled_from(Absence),
+    st.text(max_size=5),
+)
+
+
+def test_everything_that_differs_is_counted_and_the_first_are_kept() -> None:
+    result = ReplayResult(DAY)
+    for i in range(MOST_KEPT + 10):
+        result.compare(
+            "r", LINE, f"line {i}", {"bucket": "notify", "level": "call"}, {"bucket": "held", "level": "call"}
+        )
+    assert result.different == MOST_KEPT + 10
+    assert len(result.differences) == MOST_KEPT
+    assert not result.identical
+    assert str(result.differences[0]) == "line 0: bucket: recorded notify, found held"
+
+
+def test_equal_words_are_no_difference() -> None:
+    result = ReplayResult(DAY)
+    result.compare("r", LINE, "line", {"bucket": "notify"}, {"bucket": "notify", "more": "x"})
+    assert result.identical
+    assert result.differences == []
+
+
+def test_one_thing_with_two_differences_counts_once() -> None:
+    result = ReplayResult(DAY)
+    result.compare("r", LINE, "line", {"a": "1", "b": "2"}, {"a": "3", "b": "4"})
+    assert result.different == 1
+    assert [difference.name for difference in result.differences] == ["a", "b"]
+
+
+@given(st.dictionaries(st.sampled_from("abcd"), st.one_of(VALUES, st.tuples(st.fixed_dictionaries({"x": VALUES})))))
+def test_terms_are_written_as_sheets_write_them(terms: dict[str, Value | tuple[dict[str, Value], ...]]) -> None:
+    assert plain_terms(terms) == terms_of_sheets(terms)
+
+
+def test_a_line_and_its_decision_have_the_same_words() -> None:
+    gates = (GateResult("stopped", "pass"), GateResult("silence", "suppress", "test"))
+    terms = {"due": Decimal("1.50")}
+    decision = Decision(Bucket.SUPPRESSED, "gate:silence", "call", {"day": DAY}, terms, {}, gates, ("late",))
+    line = Line(
+        1,
+        1,
+        DAY,
+        "suppressed",
+        "gate:silence",
+        {},
+        "call",
+        '{"day":"2024-02-01"}',
+        '{"due":"1.5"}',
+        "",
+        gates,
+        ("late",),
+    )
+    assert word_of(decision) == word_of_line(line)
