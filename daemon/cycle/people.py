@@ -13,7 +13,7 @@ from daemon.store import consents, contacts, ledger, readings, subjects, worklis
 from daemon.store.ledger import Lease
 from daemon.world import World
 
-ROWS_PER_TX = 500
+ROWS_PER_TX = 250
 
 
 def take_over(

@@ -18,6 +18,7 @@ from daemon.security.envelope import normalise
 from daemon.store import seals, trail
 from daemon.store.db import Store, Tx, flush, later, of
 from daemon.store.rows import chunks
+from daemon.store.subjects import keys_of_many
 from daemon.store.tables import contacts
 
 ACTOR = "sys:contacts"
@@ -80,6 +81,7 @@ def contacts_of_many(tx: Tx, clients: Iterable[int]) -> dict[int, list[Contact]]
 def take_over(tx: Tx, found: Sequence[Found], *, origin: str, now: datetime, cause: str | None = None) -> int:
     """Bring contacts up to what a source says, for the (client, role, channel) it names; returns how many changed. An
     equal address changes nothing. What the source does not name stays: `end` is for what it no longer has."""
+    keys_of_many(tx, (f.client for f in found))
     current = {
         (contact.client, contact.role, contact.channel): contact
         for several in contacts_of_many(tx, (f.client for f in found)).values()
