@@ -10,19 +10,20 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from daemon import alarms, sdnotify
 from daemon.app_parts import worlds_of
 from daemon.channels.channel import Received
 from daemon.children import ChildConfig
-from daemon.clock import Clock
+from daemon.clock import SHANGHAI, Clock
 from daemon.deliver import Deliverer
 from daemon.deliver.routes import Routes
 from daemon.errors import ConfigError
 from daemon.intake import Intake
 from daemon.log import logger
+from daemon.notices import passing
 from daemon.polls import Polls
 from daemon.publish import HeadStore, Publisher
 from daemon.rules.load import Loaded
@@ -30,19 +31,17 @@ from daemon.rules.schema import RuleSet
 from daemon.schedule import Timetable, Waker
 from daemon.server import Running, serve
 from daemon.sources.reading import Source
-from daemon.store import rulesets, trail
+from daemon.store import noticebook, rulesets, trail
 from daemon.store.db import Store
 from daemon.web import callbacks
 
-PUBLISH_EVERY = 60.0
 PUBLISH_AT = 256
-IDLE = 1.0
-"""Seconds of real time between passes when nothing wakes the parent; timers and receipts are looked at this often."""
 
 
 @dataclass
 class Parts:
-    """What the composition needs. `load_rules` reads the rule folder anew; `covers` limits what is polled (the demo)."""
+    """What the composition needs. `load_rules` reads the rule folder anew; `covers` limits what is polled and `since` says from
+    when on (the demo). `publish_every`, `pass_every`: seconds between publications, and between passes that nothing wakes."""
 
     store: Store
     clock: Clock
@@ -58,7 +57,14 @@ class Parts:
     poll_children: int = 2
     covers: Callable[[str, date], bool] = lambda feed, day: True
     since: datetime | None = None
+    publish_every: float = 60.0
+    pass_every: float = 1.0
     closers: Sequence[Callable[[], object]] = field(default_factory=tuple)
+
+
+def midnight(now: datetime) -> datetime:
+    """The start of `now`'s day in Asia/Shanghai: a new store polls what was due on its first day."""
+    return now.astimezone(SHANGHAI).replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
 
 
 class App:
@@ -73,7 +79,7 @@ class App:
         self.wake = asyncio.Event()
         self.stopping = False
         self.reloading = False
-        self._published = -PUBLISH_EVERY
+        self._published = -parts.publish_every
         self.web: Running | None = None
         self.polls: Polls
         self.waker: Waker | None = None
@@ -92,7 +98,7 @@ class App:
         routes = callbacks.routes(gateways, self._received, self.clock.now, self._note)
         self.web = await serve(routes, self.parts.host, self.parts.port)
         self.polls = Polls(self.store, self.parts.children, self.parts.poll_children, self.timetable())
-        self.polls.start(self.parts.since or now, now)
+        self.polls.start(self.parts.since or midnight(now))
         with self.store.write() as tx:
             trail.append(
                 tx,
@@ -102,6 +108,7 @@ class App:
                 data={"version": _version(), "boot": self.store.boot, "role": "all"},
             )
         sdnotify.notify("READY=1")
+        logger.info("the daemon has started", action="start", boot=self.store.boot, port=self.web.port)
 
     def activate(self, now: datetime) -> RuleSet:
         """Take the rule folder if it is good, else the last active set, loudly, else ConfigError."""
@@ -124,7 +131,19 @@ class App:
                     "an unsigned rule set is active: development mode", action="rules", digest=loaded.ruleset.digest
                 )
         self.ruleset = self.worlds(loaded.ruleset.digest).ruleset
+        self._cancel_removed(now)
         return self.ruleset
+
+    def _cancel_removed(self, now: datetime) -> None:
+        """Notices stay on the set that made them; those of a rule that is gone and have not left are cancelled."""
+        while True:
+            with self.store.write() as tx:
+                rows = noticebook.waiting_of_others(tx, self.ruleset.rules)
+                for row in rows:
+                    rule = self.worlds(row["rule_set"]).ruleset.rules[row["rule"]]
+                    passing.cancel_removed(tx, rule, row, now)
+            if not rows:
+                return
 
     def timetable(self) -> Timetable:
         """The due times of the active rule set."""
@@ -156,7 +175,7 @@ class App:
     async def publish(self, now: datetime, *, whole: bool = False) -> None:
         """Publish when a minute has passed or enough waits; with `whole`, until nothing waits."""
         waiting = await asyncio.to_thread(trail.TrailStore(self.store).waiting)
-        overdue = self.clock.elapsed() - self._published >= PUBLISH_EVERY
+        overdue = self.clock.elapsed() - self._published >= self.parts.publish_every
         if waiting and (whole or overdue or waiting >= PUBLISH_AT):
             await asyncio.to_thread(self._publish_all)
             self._published = self.clock.elapsed()
@@ -177,7 +196,7 @@ class App:
             if not busy:
                 self.wake.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.wake.wait(), IDLE)
+                    await asyncio.wait_for(self.wake.wait(), self.parts.pass_every)
         await self.close()
 
     def next_instant(self) -> datetime | None:
@@ -189,7 +208,7 @@ class App:
     @property
     def busy(self) -> bool:
         """Whether a child runs a poll."""
-        return self.polls.running > 0
+        return self.polls.running > 0 or self.deliverer.busy
 
     async def close(self) -> None:
         """Drain and let everything go, in the order in which it would be missed least."""
@@ -197,6 +216,7 @@ class App:
         if self.waker is not None:
             self.waker.stop()
         await asyncio.to_thread(self.polls.drain, timedelta(seconds=30))
+        await self.deliverer.drain()
         if self.web is not None:
             await self.web.stop()
         now = self.clock.now()

@@ -86,5 +86,7 @@ def parts(
         poll_children=settings.polls.children,
         covers=covers,
         since=since,
+        publish_every=settings.trail.every.total_seconds(),
+        pass_every=settings.deliver.every.total_seconds(),
         closers=(transport.aclose,),
     )

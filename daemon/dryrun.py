@@ -21,7 +21,9 @@ from daemon.store.engine import FILE_NAME
 from daemon.world import World, make_world
 
 
-def decide_only(settings: Settings, feeds: Sequence[str], now: datetime) -> list[tuple[str, PollState, dict[str, dict[str, int]]]]:
+def decide_only(
+    settings: Settings, feeds: Sequence[str], now: datetime
+) -> list[tuple[str, PollState, dict[str, dict[str, int]]]]:
     """Poll these feeds (all facts' feeds without any) as of `now`: (feed, how it ended, rule -> bucket -> facts).
 
     Raises ConfigError for a store that is not SQLite, LookupError for an unknown feed.
@@ -56,7 +58,9 @@ def _copy(source: Path, target: Path) -> None:
             old.backup(new)
 
 
-def _one(world: World, timetable: Timetable, feed: str, now: datetime) -> tuple[str, PollState, dict[str, dict[str, int]]]:
+def _one(
+    world: World, timetable: Timetable, feed: str, now: datetime
+) -> tuple[str, PollState, dict[str, dict[str, int]]]:
     _, found = world.feed(feed)
     with world.store.write() as tx:
         row = ledger.open_due(tx, feed, now, timetable.business_date(found, now), now=now)

@@ -15,9 +15,10 @@ from sqlalchemy import RowMapping, insert, select
 from daemon.channels.channel import ReceiptIn, ReceiptKind, Received, Uplink
 from daemon.clock import micros
 from daemon.notices.passing import after_message
-from daemon.store import consents, contacts, outbox, pages, seals, trail, worklist
+from daemon.store import consents, contacts, pages, receipts, seals, trail, worklist
 from daemon.store.db import Store, Tx, flush, later
-from daemon.store.tables import messages, notices, receipts, uplinks
+from daemon.store.tables import messages, notices, uplinks
+from daemon.store.tables import receipts as receipts_table
 from daemon.world import World
 
 OPT_OUT_WORDS = frozenset({"R", "T", "TD", "退订", "拒收", "N"})
@@ -43,8 +44,8 @@ class Intake:
         ids = {one.platform_id for one in found}
         if not ids:
             return 0
-        known = outbox.known_receipts(tx, gateway, ids)
-        ours = outbox.by_platform(tx, gateway, ids)
+        known = receipts.known_receipts(tx, gateway, ids)
+        ours = receipts.by_platform(tx, gateway, ids)
         records: dict[str, str] = {}
         times: dict[str, dict[str, int]] = {}
         done = 0
@@ -61,7 +62,7 @@ class Intake:
                 if one.kind in TIMES:
                     times.setdefault(message["id"], {})[TIMES[one.kind]] = micros(one.at)
         flush(tx)
-        raised = outbox.apply_receipts(tx, [row for row in ours.values() if row["id"] in records], records, times)
+        raised = receipts.apply_receipts(tx, [row for row in ours.values() if row["id"] in records], records, times)
         self._follow(tx, raised, now)
         return done
 
@@ -79,7 +80,7 @@ class Intake:
         row |= {"address": address, "kind": one.kind.value}
         row |= {"code": one.code[:128], "at": micros(one.at), "received_at": micros(now)}
         row |= {"message": None if message is None else message["id"], "record": record}
-        later(tx, receipts, {**row, "sealed": seals.put(tx, client, "receipt", one.raw, now)})
+        later(tx, receipts_table, {**row, "sealed": seals.put(tx, client, "receipt", one.raw, now)})
         if message is None:
             sentence = f"gateway {gateway}: receipts for messages that are not ours"
             pages.page(tx, f"orphan:{gateway}", "warning", sentence, now=now)
@@ -138,7 +139,7 @@ class Intake:
 
     def _acknowledge(self, tx: Tx, message: str, record: str, now: datetime) -> None:
         row = tx.execute(select(messages).where(messages.c.id == message)).mappings().one()
-        outbox.apply_receipts(tx, [row], {message: record}, {message: {"acknowledged_at": micros(now)}})
+        receipts.apply_receipts(tx, [row], {message: record}, {message: {"acknowledged_at": micros(now)}})
 
     @staticmethod
     def _answered(tx: Tx, one: Uplink, address: bytes) -> RowMapping | None:

@@ -36,7 +36,7 @@ class Polls:
         self._again: dict[int, datetime] = {}
         self._failures: dict[int, int] = {}
 
-    def start(self, since: datetime, now: datetime) -> None:
+    def start(self, since: datetime) -> None:
         """Start the children, free what earlier boots held. `since`: from when on due times are opened in a new store."""
         with self.store.write() as tx:
             ledger.void_leases(tx)

@@ -178,7 +178,9 @@ def _check_routes(merged: Mapping[str, Any], maps: Mapping[str, YMap]) -> list[F
     known = list(_mapping(merged, "gateways"))
     named: list[tuple[list[str], Any]] = []
     for channel, names in _mapping(merged, "channels").items():
-        named += [(["channels", channel, str(i)], name) for i, name in enumerate(names if isinstance(names, list) else ())]
+        named += [
+            (["channels", channel, str(i)], name) for i, name in enumerate(names if isinstance(names, list) else ())
+        ]
     for carrier, found in _mapping(merged, "carriers").items():
         for kind in ("service", "marketing"):
             grant = found.get(kind) if isinstance(found, Mapping) else None

@@ -44,19 +44,31 @@ def _day(store: Store, plan: Plan, day: date, screen: Screen) -> None:
         screen.line()
         screen.line(screen.say(zh, en))
         if plan.covered is not None and family not in plan.covered.get(day, ()):
-            screen.line(screen.say("  样本中当日无真实事实，未轮询", "  no real facts on this day in the sample: not polled"))
+            screen.line(
+                screen.say("  样本中当日无真实事实，未轮询", "  no real facts on this day in the sample: not polled")
+            )
         elif family in found:
             _family(found[family], screen)
     screen.line()
-    note = ("盯市价格为前复权真实收盘价；客户均为合成数据。", "Margin books use real closes, forward-adjusted; every client is synthetic.")
-    screen.line(screen.say(*note))
+    screen.line(
+        screen.say(
+            "盯市价格为前复权真实收盘价；客户均为合成数据。",
+            "Margin books use real closes, forward-adjusted; every client is synthetic.",
+        )
+    )
 
 
 def _family(one: RuleFunnel, screen: Screen) -> None:
     heads = ("轮询", "行", "拒收", "事实") if screen.lang == "zh" else ("poll", "rows", "rejects", "facts")
     bucket_heads = [screen.label(labels.BUCKETS, b) for b in BUCKETS]
     rows = [
-        (f"{poll.feed} {screen.show(poll.due)}", poll.rows, poll.rejects, poll.facts, *(poll.buckets[b] for b in BUCKETS))
+        (
+            f"{poll.feed} {screen.show(poll.due)}",
+            poll.rows,
+            poll.rejects,
+            poll.facts,
+            *(poll.buckets[b] for b in BUCKETS),
+        )
         for poll in one.polls
     ]
     screen.table((*heads, *bucket_heads), rows, indent=2)
@@ -96,7 +108,9 @@ def _trail(store: Store, settings: Settings, screen: Screen) -> bool:
     from daemon.cli.audit import live_keys
     from daemon.report.sheets_live import sheets_of_store
 
-    report = verify_folder(settings.path(settings.trail.folder), live_keys(settings, store), sheets=sheets_of_store(store))
+    report = verify_folder(
+        settings.path(settings.trail.folder), live_keys(settings, store), sheets=sheets_of_store(store)
+    )
     screen.head("审计链", "The audit trail")
     screen.line(settings.path(settings.trail.folder), indent=2)
     for check in report.checks:
@@ -110,9 +124,8 @@ def _next(plan: Plan, screen: Screen) -> None:
     config = plan.folder / "config" / "duenotice.yaml"
     day = plan.days[0]
     screen.head("接下来可以试", "What to try next")
-    for command in (
-        "status", f"rules replay --day {day}", "notices list --limit 10", "worklist list", "audit verify", "cards preview ipo/payment",
-    ):  # fmt: skip
+    commands = ("status", f"rules replay --day {day}", "notices list --limit 10", "worklist list", "audit verify")
+    for command in (*commands, "cards preview ipo/payment"):
         screen.line(f"duenotice --config {_short(config)} {command}", indent=2)
 
 

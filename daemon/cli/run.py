@@ -111,13 +111,18 @@ def _dry(settings: Settings, feeds: list[str], now: datetime, screen: Screen) ->
     except LookupError as unknown:
         print(f"duenotice: {unknown}", file=sys.stderr)
         return 2
-    rows = [
+    rows: list[tuple[object, ...]] = [
         (feed, state.value, rule, bucket, facts)
         for feed, state, rules in found
-        for rule, buckets in (rules or {"": {}}).items()
-        for bucket, facts in (buckets or {"": ""}).items()
+        for rule, buckets in rules.items()
+        for bucket, facts in buckets.items()
     ]
-    heads = ("采集", "状态", "规则", "去向", "事实") if screen.lang == "zh" else ("feed", "state", "rule", "bucket", "facts")
+    rows += [(feed, state.value, "", "", "") for feed, state, rules in found if not rules]
+    heads = (
+        ("采集", "状态", "规则", "去向", "事实")
+        if screen.lang == "zh"
+        else ("feed", "state", "rule", "bucket", "facts")
+    )
     screen.table(heads, rows)
     return 0
 
@@ -131,7 +136,7 @@ async def _once(settings: Settings, feed: str) -> None:
     try:
         if feed:
             app.polls.open_now(feed, app.clock.now())
-        while await app.pass_() or app.busy:
+        while await app.pass_() or app.busy:  # noqa: ASYNC110 - a poll child's pipe has no event to wait for
             await asyncio.sleep(0.01 if app.busy else 0)
     finally:
         await app.close()

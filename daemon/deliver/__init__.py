@@ -1,16 +1,17 @@
 """One delivery pass, start to end: what time has done, claim, ask again, prepare, send, judge, settle.
 
-A pass is called with `now` and ends when nothing more can be done at it. Work on the store runs in one thread, requests in
-the loop, as many at once as a gateway has connections; no transaction is open while one is under way.
+What is claimed of one feed is delivered as one task: a source that answers slowly when it is asked again holds up its own
+feed and no other. Work on the store runs in one thread, requests in the loop, as many at once as a gateway has connections;
+no transaction is open while one is under way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
@@ -29,14 +30,8 @@ from daemon.world import World
 T = TypeVar("T")
 LEASE_SECONDS = 90
 BATCH = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """One attempt with its verdict."""
-
-    sending: Sending
-    verdict: Verdict
+PATIENCE = 0.5
+"""Seconds that a pass waits for the feeds it delivers before it looks at everything else again."""
 
 
 class Deliverer:
@@ -58,49 +53,68 @@ class Deliverer:
         self.settler = Settler(store, routes, worlds, rng or random.Random())
         self.upkeep = Upkeep(store, routes, worlds)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
-        self._asking = ThreadPoolExecutor(1, thread_name_prefix="ask")
+        self._asking = ThreadPoolExecutor(4, thread_name_prefix="ask")
+        self._free = {name: asyncio.Semaphore(one.connections) for name, one in routes.gateways.items()}
+        self._running: dict[str, asyncio.Task[int]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether something that was claimed is still under way."""
+        return bool(self._running)
 
     async def pass_(self, now: datetime) -> int:
-        """Do what is due at `now`; returns how many things were done, 0 when nothing is left."""
+        """Do what is due at `now`; returns how many things were done, 0 when nothing is left or all waits for a source."""
         done = await self._in_store(self.upkeep.pass_, now, self._elapsed())
         done += await self._revoke(now)
-        claims = await self._in_store(self._claim, now)
-        if not claims:
-            return done
-        unasked = await self._ask(claims, now)
-        sendings, put_back = await self._in_store(self.preparer.prepare, claims, unasked, now)
-        answers = await asyncio.gather(*(self._send(one, now) for one in sendings))
-        await self._in_store(self._settle, answers, now)
-        return done + len(sendings) + put_back
+        for feed, claims in (await self._in_store(self._claim, now)).items():
+            self._running[feed] = asyncio.create_task(self._deliver(claims, now), name=f"deliver {feed}")
+        if self._running:
+            await asyncio.wait(self._running.values(), timeout=PATIENCE)
+        for feed in [feed for feed, task in self._running.items() if task.done()]:
+            done += self._running.pop(feed).result()
+        return done
 
     def _elapsed(self) -> int:
         return int(self.clock.elapsed() * 1_000_000)
 
-    def _claim(self, now: datetime) -> list[Claim]:
+    def _claim(self, now: datetime) -> dict[str, list[Claim]]:
+        """Claims by feed; none of a feed that is still being delivered."""
+        busy = list(self._running)
+        with self.store.read() as tx:
+            if not outbox.is_due(tx, micros(now), busy):
+                return {}
         until = self._elapsed() + LEASE_SECONDS * 1_000_000
+        found: dict[str, list[Claim]] = defaultdict(list)
         with self.store.write() as tx:
-            return outbox.claim(tx, micros(now), self.store.boot, until, BATCH)
+            for claim in outbox.claim(tx, micros(now), self.store.boot, until, BATCH, busy):
+                found[claim.message["feed"]].append(claim)
+        return found
+
+    async def _deliver(self, claims: Sequence[Claim], now: datetime) -> int:
+        """Ask again, prepare, send, settle."""
+        unasked = await self._ask(claims, now)
+        sendings, ended = await self._in_store(self.preparer.prepare, claims, unasked, now)
+        verdicts = await asyncio.gather(*(self._send(one, now) for one in sendings))
+        await self._in_store(self._settle, list(zip(sendings, verdicts, strict=True)), now)
+        return len(sendings) + ended
 
     async def _ask(self, claims: Sequence[Claim], now: datetime) -> set[str]:
-        """In a thread of its own: a slow source costs this pass, not the callbacks."""
         loop = asyncio.get_running_loop()
         wanted = await self._in_store(questions, self.store, claims, self.worlds)
         return await loop.run_in_executor(self._asking, self.asker.ask, wanted, now)
 
-    async def _send(self, sending: Sending, now: datetime) -> Answered:
-        """One attempt. A sender past its lease's end less the time-out does not write."""
+    async def _send(self, sending: Sending, now: datetime) -> Verdict:
+        """One attempt, when a connection is free. A sender past its lease's end less the time-out does not write."""
         gateway = self.routes.gateways[sending.gateway]
-        left = sending.lease_until / 1_000_000 - self.clock.elapsed()
-        if left <= gateway.timeout:
-            return Answered(
-                sending, Verdict(VerdictKind.TRANSIENT, "lease_over", "the lease was nearly over, nothing was sent")
-            )
-        verdict = await gateway.channel.send(sending.outgoing, now=now)
-        return Answered(sending, verdict)
+        async with self._free[sending.gateway]:
+            left = sending.lease_until / 1_000_000 - self.clock.elapsed()
+            if left <= gateway.timeout:
+                return Verdict(VerdictKind.TRANSIENT, "lease_over", "the lease was nearly over, nothing was sent")
+            return await gateway.channel.send(sending.outgoing, now=now)
 
-    def _settle(self, answers: Sequence[Answered], now: datetime) -> None:
+    def _settle(self, answers: Sequence[tuple[Sending, Verdict]], now: datetime) -> None:
         with self.store.write() as tx:
-            self.settler.settle(tx, [(answer.sending, answer.verdict) for answer in answers], now)
+            self.settler.settle(tx, answers, now)
 
     async def _revoke(self, now: datetime) -> int:
         wanted = await self._in_store(self.upkeep.revocations, now)
@@ -118,6 +132,11 @@ class Deliverer:
     def next_instant(self, now: datetime) -> datetime | None:
         """The next moment after `now` at which a pass has something to do."""
         return self.upkeep.next_instant(now)
+
+    async def drain(self) -> None:
+        """Wait until everything claimed has settled."""
+        if self._running:
+            await asyncio.wait(self._running.values())
 
     def close(self) -> None:
         """Let the threads end."""

@@ -15,7 +15,7 @@ from daemon.model.states import MessageState
 from daemon.notices import passing
 from daemon.notices.writer import ACTOR
 from daemon.rules.schema import Rule
-from daemon.store import noticebook, outbox, seals, trail, worklist
+from daemon.store import doubts, noticebook, outbox, seals, trail, worklist
 from daemon.store.db import Store, Tx
 from daemon.store.tables import messages, notices
 from daemon.world import World
@@ -44,14 +44,14 @@ class Upkeep:
 
     def _leases(self, tx: Tx, now: datetime, elapsed: int, *, look: bool) -> int:
         if look:
-            return outbox.leases_over(tx, self.store.boot, elapsed)
-        rows = outbox.void_leases(tx, self.store.boot, elapsed)
+            return doubts.leases_over(tx, self.store.boot, elapsed)
+        rows = doubts.void_leases(tx, self.store.boot, elapsed)
         for row in rows:
             self._doubt(tx, row, now)
         return len(rows)
 
     def _retries(self, tx: Tx, now: datetime, elapsed: int, *, look: bool) -> int:
-        return outbox.retries_due(tx, micros(now)) if look else outbox.wake_retries(tx, micros(now))
+        return doubts.retries_due(tx, micros(now)) if look else doubts.wake_retries(tx, micros(now))
 
     def _rule(self, row: RowMapping) -> Rule:
         return self.worlds(row["rule_set"]).ruleset.rules[row["rule"]]
@@ -79,7 +79,7 @@ class Upkeep:
             },
         )
         wait = self.routes.gateways[row["gateway"]].doubt_wait if row["gateway"] in self.routes.gateways else LATER
-        outbox.doubt(tx, row, now=micros(now), due=micros(now + wait), record=record)
+        doubts.doubt(tx, row, now=micros(now), due=micros(now + wait), record=record)
 
     def _windows(self, tx: Tx, now: datetime, elapsed: int, *, look: bool) -> int:
         rows = noticebook.due_windows(tx, micros(now), 1 if look else MOST)
@@ -109,7 +109,7 @@ class Upkeep:
         return done
 
     def _doubts(self, tx: Tx, now: datetime, elapsed: int, *, look: bool) -> int:
-        rows = outbox.due_doubts(tx, micros(now), 1 if look else MOST)
+        rows = doubts.due_doubts(tx, micros(now), 1 if look else MOST)
         for row in [] if look else rows:
             self._resolve(tx, row, now)
         return len(rows)
@@ -123,7 +123,7 @@ class Upkeep:
         bound = row["tries"] >= 5 or notice["outcome"] is not None or outbox.corrected(tx, notice["id"])
         if not bound and (traits.repeat == "yes" or (rule.in_doubt == "repeat" and not traits.revoke)):
             record = self._moved(tx, row, notice, "queued", "repeat with the same id", now)
-            outbox.repeat(tx, row, due=micros(now), record=record)
+            doubts.repeat(tx, row, due=micros(now), record=record)
             return
         if not bound and traits.revoke:
             record = self._moved(tx, row, notice, "revoking", "in doubt", now)
@@ -146,7 +146,7 @@ class Upkeep:
             deadline=from_micros(notice["deadline"]),
             cause=row["record"],
         )
-        outbox.wait_longer(
+        doubts.wait_longer(
             tx, row["id"], notice["deadline"] + int(rule.receipt_window / timedelta(microseconds=1)) + micros(now)
         )
 

@@ -24,7 +24,12 @@ def prepare(
 ) -> Plan:
     """Make the folder, or check that it is a demo of the same plan. Raises ValueError for another one."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    wanted: dict[str, Any] = {"days": [d.isoformat() for d in days], "clients": clients, "seed": seed, "profile": profile}
+    wanted: dict[str, Any] = {
+        "days": [d.isoformat() for d in days],
+        "clients": clients,
+        "seed": seed,
+        "profile": profile,
+    }
     file = folder / PLAN
     if file.exists():
         found = json.loads(file.read_text())

@@ -69,6 +69,12 @@ def _mark_late(tx: Connection, book: Book, row: RowMapping, change: RenewNotice)
     )
 
 
+def cancel_removed(tx: Connection, rule: Rule, row: RowMapping, now: datetime) -> None:
+    """A waiting notice of a rule that is no longer in force: it never leaves."""
+    change = CloseNotice(row["id"], Outcome.CANCELLED, "its rule was removed")
+    close(tx, book_of(rule, row, now), row["client"], change)
+
+
 def timer_due(tx: Connection, rule: Rule, row: RowMapping, now: datetime) -> None:
     """A forward timer: open the next channel or a task, unless the notice is served already; then set the next timer."""
     timers = timers_of(rule, row["stage"])

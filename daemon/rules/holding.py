@@ -48,5 +48,8 @@ def verdict(cap: Cap, counts: Counts) -> str:
     if cap.turnover is not None and counts.known and counts.appeared:
         share = Decimal(counts.vanished) / Decimal(counts.known)
         if share > cap.turnover:
-            return f"{counts.vanished} of {counts.known} known vanished while {counts.appeared} appeared, allowed share {cap.turnover}"
+            return (
+                f"{counts.vanished} of {counts.known} known vanished while {counts.appeared} appeared, "
+                f"allowed share {cap.turnover}"
+            )
     return ""

@@ -81,4 +81,8 @@ def _change(tx: Tx, said: Said, origin: str, now: datetime, actor: str, cause: s
     if not first:
         where = [consents.c[name] == value for name, value in names.items()]
         tx.execute(update(consents).where(*where, consents.c.until.is_(None)).values(until=micros(now)))
-    later(tx, consents, {**names, "state": said.state, "origin": origin, "since": micros(now), "until": None, "record": record})
+    later(
+        tx,
+        consents,
+        {**names, "state": said.state, "origin": origin, "since": micros(now), "until": None, "record": record},
+    )

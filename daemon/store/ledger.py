@@ -119,9 +119,7 @@ def claimable(tx: Tx, *, now: datetime, elapsed: int, retry: Sequence[PollState]
     return sorted(chosen.values(), key=lambda poll: (poll.due, poll.feed))
 
 
-def claim(
-    tx: Tx, poll: int, *, holder: str, rule_set: str, now: datetime, elapsed: int, lease: int = LEASE
-) -> Lease:
+def claim(tx: Tx, poll: int, *, holder: str, rule_set: str, now: datetime, elapsed: int, lease: int = LEASE) -> Lease:
     """Take a poll's feed for `lease` microseconds and start a new run of it.
 
     1. Refuse (StoreConflict) when someone else's lease is live, the poll may not run, or a newer one has run.
@@ -214,9 +212,7 @@ def _break_runs(tx: Tx, poll: int) -> None:
     tx.execute(update(runs).where(runs.c.poll == poll, runs.c.step.in_(_UNFINISHED)).values(step="broken"))
 
 
-def _move(
-    tx: Tx, row: RowMapping, new: PollState, why: str, now: datetime, *, number: int, again: bool = False
-) -> str:
+def _move(tx: Tx, row: RowMapping, new: PollState, why: str, now: datetime, *, number: int, again: bool = False) -> str:
     old = PollState(row["state"])
     if new not in POLL_MOVES[old] and not again:
         raise StoreConflict(f"poll {row['id']} of feed {row['feed']}: {old.value} -> {new.value} is no ledger move")

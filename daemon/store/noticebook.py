@@ -280,6 +280,14 @@ def due_windows(tx: Connection, now: int, limit: int = 500) -> list[RowMapping]:
     return list(tx.execute(query).mappings())
 
 
+def waiting_of_others(tx: Connection, rules: Iterable[str], limit: int = 100) -> list[RowMapping]:
+    """Notices not told and without outcome of rules that are none of these."""
+    query = select(notices).where(
+        notices.c.outcome.is_(None), notices.c.told_at.is_(None), notices.c.rule.not_in(list(rules))
+    )
+    return list(tx.execute(query.limit(limit)).mappings())
+
+
 def due_timers(tx: Connection, now: int, limit: int = 500) -> list[RowMapping]:
     """Open notices whose next forward timer is due."""
     query = (

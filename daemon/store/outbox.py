@@ -10,12 +10,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, bindparam, exists, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from daemon.errors import StoreConflict
-from daemon.model.states import RECEIPT_RANK, TOLD, MessageState, contradicts, may_move, with_receipts
-from daemon.store.tables import attempts, feeds, messages, notices, receipts, sending_keys
+from daemon.model.states import TOLD, MessageState, contradicts, may_move, with_receipts
+from daemon.store.receipts import kinds_of_many
+from daemon.store.tables import attempts, feeds, messages, notices, sending_keys
 
 _S = MessageState
 
@@ -29,27 +30,33 @@ class Claim:
     fence: int
 
 
-def claim(tx: Connection, now: int, boot: str, lease_until: int, limit: int) -> list[Claim]:
-    """Take what is due, first priority and earliest deadline first; a feed being brought up to date waits."""
-    busy = exists().where(feeds.c.feed == messages.c.feed, feeds.c.updating.is_not(None))
-    ids = (
-        tx.execute(
-            select(messages.c.id)
-            .join(notices, notices.c.id == messages.c.notice)
-            .where(
-                messages.c.state == _S.QUEUED.value,
-                messages.c.due <= now,
-                notices.c.outcome.is_(None),
-                notices.c.held.is_(False),
-                or_(notices.c.stands != "no", messages.c.ever_in_doubt.is_(True)),
-                ~busy,
-            )
-            .order_by(messages.c.priority, messages.c.deadline, messages.c.due, messages.c.id)
-            .limit(limit)
+def _due(now: int, busy: Collection[str]) -> Select[tuple[str]]:
+    """What may be claimed, first priority and earliest deadline first; a feed being brought up to date waits."""
+    updating = exists().where(feeds.c.feed == messages.c.feed, feeds.c.updating.is_not(None))
+    return (
+        select(messages.c.id)
+        .join(notices, notices.c.id == messages.c.notice)
+        .where(
+            messages.c.state == _S.QUEUED.value,
+            messages.c.due <= now,
+            notices.c.outcome.is_(None),
+            notices.c.held.is_(False),
+            or_(notices.c.stands != "no", messages.c.ever_in_doubt.is_(True)),
+            messages.c.feed.not_in(busy),
+            ~updating,
         )
-        .scalars()
-        .all()
+        .order_by(messages.c.priority, messages.c.deadline, messages.c.due, messages.c.id)
     )
+
+
+def is_due(tx: Connection, now: int, busy: Collection[str] = ()) -> bool:
+    """Whether a claim would take anything: a look without the lock."""
+    return tx.execute(_due(now, busy).limit(1)).first() is not None
+
+
+def claim(tx: Connection, now: int, boot: str, lease_until: int, limit: int, busy: Collection[str] = ()) -> list[Claim]:
+    """Take what is due, but nothing of the feeds in `busy`."""
+    ids = tx.execute(_due(now, busy).limit(limit)).scalars().all()
     if not ids:
         return []
     tx.execute(
@@ -277,162 +284,6 @@ def untell(tx: Connection, notice: str) -> None:
     ).scalar()
     if other is None:
         tx.execute(update(notices).where(notices.c.id == notice).values(told_at=None, told_terms=None))
-
-
-def kinds_of_many(tx: Connection, ids: Sequence[str]) -> dict[str, list[MessageState]]:
-    """The states that the receipts seen of messages raise them to, by message."""
-    found: dict[str, list[MessageState]] = {}
-    query = select(receipts.c.message, receipts.c.kind).where(receipts.c.message.in_(ids))
-    for message, kind in tx.execute(query):
-        if kind in RAISES:
-            found.setdefault(message, []).append(RAISES[kind])
-    return found
-
-
-TIME_COLUMNS = ("handed_to_sms_at", "read_at", "acknowledged_at")
-
-RAISES: Mapping[str, MessageState] = {
-    "sent": _S.ACCEPTED,
-    "handed_to_sms": _S.ACCEPTED,
-    "read": _S.DELIVERED,
-    "delivered": _S.DELIVERED,
-    "failed": _S.UNDELIVERED,
-    "revoked": _S.REVOKED,
-    "revoke_failed": _S.REVOKE_FAILED,
-}
-"""What a receipt raises a message to. Handed to the SMS network is a time of its own: it says that nothing failed."""
-
-
-ReceiptKey = tuple[str, bytes, str]
-"""(platform id, address index, kind): with the gateway the identity of a receipt."""
-
-
-def known_receipts(tx: Connection, gateway: str, platform_ids: Collection[str]) -> set[ReceiptKey]:
-    """The receipts stored of these messages of a gateway."""
-    names = (receipts.c.platform_id, receipts.c.address, receipts.c.kind)
-    query = select(*names).where(receipts.c.gateway == gateway, receipts.c.platform_id.in_(platform_ids))
-    return {(platform_id, bytes(address), kind) for platform_id, address, kind in tx.execute(query)}
-
-
-def by_platform(tx: Connection, gateway: str, platform_ids: Collection[str]) -> dict[tuple[str, bytes], RowMapping]:
-    """Our messages behind a gateway's ids, by (platform id, address index): for that recipient only."""
-    query = select(messages).where(messages.c.platform_id.in_(platform_ids), messages.c.gateway == gateway)
-    return {(row["platform_id"], bytes(row["address"])): row for row in tx.execute(query).mappings()}
-
-
-_RAISED = ("state", "own", "fence", "contradicted", "record", *TIME_COLUMNS)
-_RAISE = (
-    update(messages)
-    .where(messages.c.id == bindparam("b_id"))
-    .values({name: bindparam(f"v_{name}") for name in _RAISED})
-)
-
-
-def apply_receipts(
-    tx: Connection, rows: Sequence[RowMapping], records: Mapping[str, str], times: Mapping[str, Mapping[str, int]]
-) -> list[dict[str, Any]]:
-    """Raise messages by all receipts seen of them; returns them as they are now. `records`: message -> the record that does it;
-    `times`: message -> handed_to_sms_at, read_at, acknowledged_at where new."""
-    seen = kinds_of_many(tx, [row["id"] for row in rows])
-    after = [_raised(row, seen.get(row["id"], []), records[row["id"]], times.get(row["id"], {})) for row in rows]
-    if after:
-        tx.execute(_RAISE, [{"b_id": row["id"], **{f"v_{name}": row[name] for name in _RAISED}} for row in after])
-    return after
-
-
-def _raised(row: RowMapping, seen: list[MessageState], record: str, times: Mapping[str, int]) -> dict[str, Any]:
-    own, before = MessageState(row["own"]), MessageState(row["state"])
-    state = with_receipts(own, seen) if row["tries"] else own
-    found = {**row, "contradicted": contradicts(own, seen), "record": record}
-    if RECEIPT_RANK.get(state, 0) > RECEIPT_RANK.get(before, 0):
-        found["state"] = state.value
-        if own in (_S.QUEUED, _S.CLAIMED, _S.RETRY):  # a repeat of one in doubt that a receipt made needless
-            found["own"], found["fence"] = _S.IN_DOUBT.value, row["fence"] + 1
-    found.update({name: at for name, at in times.items() if row[name] is None})
-    return found
-
-
-def wake_retries(tx: Connection, now: int) -> int:
-    """`retry -> queued` for what is due."""
-    done = tx.execute(
-        update(messages)
-        .where(messages.c.state == _S.RETRY.value, messages.c.due <= now)
-        .values(state=_S.QUEUED.value, own=_S.QUEUED.value)
-    )
-    return done.rowcount
-
-
-def leases_over(tx: Connection, boot: str, elapsed: int) -> int:
-    """1 where a lease of an earlier boot, or one that has ended, is still on a message."""
-    over = or_(messages.c.boot != boot, messages.c.lease_until <= elapsed)
-    held = messages.c.own.in_((_S.CLAIMED.value, _S.SENDING.value)) & messages.c.lease_until.is_not(None)
-    return 0 if tx.execute(select(messages.c.id).where(held, over).limit(1)).first() is None else 1
-
-
-def retries_due(tx: Connection, now: int) -> int:
-    """1 where a retry is due."""
-    query = select(messages.c.id).where(messages.c.state == _S.RETRY.value, messages.c.due <= now).limit(1)
-    return 0 if tx.execute(query).first() is None else 1
-
-
-def void_leases(tx: Connection, boot: str, elapsed: int) -> list[RowMapping]:
-    """Leases of earlier boots, and expired ones: `claimed` is queued again; the returned `sending` ones are in doubt."""
-    gone = or_(messages.c.boot != boot, messages.c.lease_until <= elapsed)
-    tx.execute(
-        update(messages)
-        .where(messages.c.state == _S.CLAIMED.value, gone)
-        .values(state=_S.QUEUED.value, own=_S.QUEUED.value, fence=messages.c.fence + 1, lease_until=None)
-    )
-    return list(
-        tx.execute(
-            select(messages).where(messages.c.own == _S.SENDING.value, gone, messages.c.lease_until.is_not(None))
-        ).mappings()
-    )
-
-
-def doubt(tx: Connection, row: RowMapping, *, now: int, due: int, record: str) -> None:
-    """A `sending` whose lease is gone: in doubt, under a new fence, so that the stale sender can settle nothing."""
-    seen = kinds_of_many(tx, [row["id"]]).get(row["id"], [])
-    tx.execute(
-        update(messages)
-        .where(messages.c.id == row["id"], messages.c.fence == row["fence"], messages.c.own == _S.SENDING.value)
-        .values(
-            state=with_receipts(_S.IN_DOUBT, seen).value,
-            own=_S.IN_DOUBT.value,
-            ever_in_doubt=True,
-            due=due,
-            fence=messages.c.fence + 1,
-            lease_until=None,
-            record=record,
-            why="lease expired while sending",
-        )
-    )
-    tx.execute(
-        update(attempts)
-        .where(attempts.c.message == row["id"], attempts.c.ended_at.is_(None))
-        .values(ended_at=now, verdict="in_doubt", code="lease expired", settled=record)
-    )
-
-
-def due_doubts(tx: Connection, now: int, limit: int = 200) -> list[RowMapping]:
-    """Messages in doubt that have waited for a receipt long enough."""
-    query = select(messages).where(messages.c.state == _S.IN_DOUBT.value, messages.c.due <= now).limit(limit)
-    return list(tx.execute(query).mappings())
-
-
-def repeat(tx: Connection, row: RowMapping, *, due: int, record: str) -> bool:
-    """`in_doubt -> queued`, the same id and bytes; barred when a correction of the notice stands."""
-    done = tx.execute(
-        update(messages)
-        .where(messages.c.id == row["id"], messages.c.state == _S.IN_DOUBT.value, messages.c.fence == row["fence"])
-        .values(state=_S.QUEUED.value, own=_S.QUEUED.value, due=due, record=record)
-    )
-    return done.rowcount == 1
-
-
-def wait_longer(tx: Connection, message: str, due: int) -> None:
-    """Leave a message in doubt and look again at `due`."""
-    tx.execute(update(messages).where(messages.c.id == message, messages.c.state == _S.IN_DOUBT.value).values(due=due))
 
 
 def of_notice(tx: Connection, notice: str) -> list[RowMapping]:

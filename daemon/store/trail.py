@@ -56,9 +56,7 @@ def append(
             raise ValueError(f"record of kind {kind}: commitments to {', '.join(commit)}, expected a client")
         key = keys_of(tx, client).commitment_key
         com = {path: commitment(key, id, path, value) for path, value in commit.items()}
-    record = Record(
-        id, t, state.store.node, kind, actor, data, cause, client, rule, rule_set, card, com
-    )
+    record = Record(id, t, state.store.node, kind, actor, data, cause, client, rule, rule_set, card, com)
     later(tx, records, {"id": id, "kind": kind, "client": client, "leaf": encode(record), "position": None})
     return id
 

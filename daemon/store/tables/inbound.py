@@ -67,8 +67,13 @@ tasks = Table(
     Column("closed_by", Text),
     Column("result", Text),
     Column("record", Text, nullable=False),
-    Index("ix_tasks_open", "key", unique=True, sqlite_where=text("closed_at IS NULL"),
-          postgresql_where=text("closed_at IS NULL")),
+    Index(
+        "ix_tasks_open",
+        "key",
+        unique=True,
+        sqlite_where=text("closed_at IS NULL"),
+        postgresql_where=text("closed_at IS NULL"),
+    ),
 )
 
 pages = Table(

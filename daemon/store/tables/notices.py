@@ -36,8 +36,16 @@ episodes = Table(
     Column("ended_why", Text),
     Column("record", Text, nullable=False),
     UniqueConstraint("rule", "subject", "basis", "level", "opened_on", "number"),
-    Index("ix_episodes_open", "rule", "subject", "basis", "level", unique=True, sqlite_where=text("ended_at IS NULL"),
-          postgresql_where=text("ended_at IS NULL")),
+    Index(
+        "ix_episodes_open",
+        "rule",
+        "subject",
+        "basis",
+        "level",
+        unique=True,
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
 )
 
 notices = Table(

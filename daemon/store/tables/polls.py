@@ -118,6 +118,12 @@ holds = Table(
     Column("allowed", Text),  # the counts a release allows, JSON
     Column("gone", Boolean, nullable=False, server_default=false()),  # a release of what is gone
     Column("record", Text, nullable=False),
-    Index("ix_holds_open", "feed", "rule", unique=True, sqlite_where=text("ended_at IS NULL"),
-          postgresql_where=text("ended_at IS NULL")),
+    Index(
+        "ix_holds_open",
+        "feed",
+        "rule",
+        unique=True,
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
 )

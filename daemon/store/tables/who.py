@@ -103,8 +103,15 @@ contacts = Table(
     Column("since", BigInteger, nullable=False),
     Column("until", BigInteger),
     Column("record", Text, nullable=False),
-    Index("ix_contacts_current", "client", "role", "channel", unique=True, sqlite_where=text("until IS NULL"),
-          postgresql_where=text("until IS NULL")),
+    Index(
+        "ix_contacts_current",
+        "client",
+        "role",
+        "channel",
+        unique=True,
+        sqlite_where=text("until IS NULL"),
+        postgresql_where=text("until IS NULL"),
+    ),
 )
 
 consents = Table(
@@ -119,8 +126,15 @@ consents = Table(
     Column("since", BigInteger, nullable=False),
     Column("until", BigInteger),
     Column("record", Text, nullable=False),
-    Index("ix_consents_current", "client", "category", "channel", unique=True, sqlite_where=text("until IS NULL"),
-          postgresql_where=text("until IS NULL")),
+    Index(
+        "ix_consents_current",
+        "client",
+        "category",
+        "channel",
+        unique=True,
+        sqlite_where=text("until IS NULL"),
+        postgresql_where=text("until IS NULL"),
+    ),
 )
 
 silences = Table(

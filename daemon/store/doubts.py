@@ -1,0 +1,94 @@
+"""Messages whose sender is gone or whose answer is lost: leases that end, retries that fall due, messages in doubt."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, RowMapping, or_, select, update
+
+from daemon.model.states import MessageState, with_receipts
+from daemon.store.receipts import kinds_of_many
+from daemon.store.tables import attempts, messages
+
+_S = MessageState
+
+
+def wake_retries(tx: Connection, now: int) -> int:
+    """`retry -> queued` for what is due."""
+    done = tx.execute(
+        update(messages)
+        .where(messages.c.state == _S.RETRY.value, messages.c.due <= now)
+        .values(state=_S.QUEUED.value, own=_S.QUEUED.value)
+    )
+    return done.rowcount
+
+
+def leases_over(tx: Connection, boot: str, elapsed: int) -> int:
+    """1 where a lease of an earlier boot, or one that has ended, is still on a message."""
+    over = or_(messages.c.boot != boot, messages.c.lease_until <= elapsed)
+    held = messages.c.own.in_((_S.CLAIMED.value, _S.SENDING.value)) & messages.c.lease_until.is_not(None)
+    return 0 if tx.execute(select(messages.c.id).where(held, over).limit(1)).first() is None else 1
+
+
+def retries_due(tx: Connection, now: int) -> int:
+    """1 where a retry is due."""
+    query = select(messages.c.id).where(messages.c.state == _S.RETRY.value, messages.c.due <= now).limit(1)
+    return 0 if tx.execute(query).first() is None else 1
+
+
+def void_leases(tx: Connection, boot: str, elapsed: int) -> list[RowMapping]:
+    """Leases of earlier boots, and expired ones: `claimed` is queued again; the returned `sending` ones are in doubt."""
+    gone = or_(messages.c.boot != boot, messages.c.lease_until <= elapsed)
+    tx.execute(
+        update(messages)
+        .where(messages.c.state == _S.CLAIMED.value, gone)
+        .values(state=_S.QUEUED.value, own=_S.QUEUED.value, fence=messages.c.fence + 1, lease_until=None)
+    )
+    return list(
+        tx.execute(
+            select(messages).where(messages.c.own == _S.SENDING.value, gone, messages.c.lease_until.is_not(None))
+        ).mappings()
+    )
+
+
+def doubt(tx: Connection, row: RowMapping, *, now: int, due: int, record: str) -> None:
+    """A `sending` whose lease is gone: in doubt, under a new fence, so that the stale sender can settle nothing."""
+    seen = kinds_of_many(tx, [row["id"]]).get(row["id"], [])
+    tx.execute(
+        update(messages)
+        .where(messages.c.id == row["id"], messages.c.fence == row["fence"], messages.c.own == _S.SENDING.value)
+        .values(
+            state=with_receipts(_S.IN_DOUBT, seen).value,
+            own=_S.IN_DOUBT.value,
+            ever_in_doubt=True,
+            due=due,
+            fence=messages.c.fence + 1,
+            lease_until=None,
+            record=record,
+            why="lease expired while sending",
+        )
+    )
+    tx.execute(
+        update(attempts)
+        .where(attempts.c.message == row["id"], attempts.c.ended_at.is_(None))
+        .values(ended_at=now, verdict="in_doubt", code="lease expired", settled=record)
+    )
+
+
+def due_doubts(tx: Connection, now: int, limit: int = 200) -> list[RowMapping]:
+    """Messages in doubt that have waited for a receipt long enough."""
+    query = select(messages).where(messages.c.state == _S.IN_DOUBT.value, messages.c.due <= now).limit(limit)
+    return list(tx.execute(query).mappings())
+
+
+def repeat(tx: Connection, row: RowMapping, *, due: int, record: str) -> bool:
+    """`in_doubt -> queued`, the same id and bytes; barred when a correction of the notice stands."""
+    done = tx.execute(
+        update(messages)
+        .where(messages.c.id == row["id"], messages.c.state == _S.IN_DOUBT.value, messages.c.fence == row["fence"])
+        .values(state=_S.QUEUED.value, own=_S.QUEUED.value, due=due, record=record)
+    )
+    return done.rowcount == 1
+
+
+def wait_longer(tx: Connection, message: str, due: int) -> None:
+    """Leave a message in doubt and look again at `due`."""
+    tx.execute(update(messages).where(messages.c.id == message, messages.c.state == _S.IN_DOUBT.value).values(due=due))
