@@ -139,10 +139,12 @@ class Polls:
         with self.store.read() as tx:
             elapsed = int(self.store.elapsed() * 1_000_000)
             retry = (PollState.LATE, PollState.FAILED, PollState.HELD)
-            found = ledger.claimable(tx, now=now, elapsed=elapsed, retry=retry)
             holds = gates_rows.holds_of(tx)
+            found = ledger.claimable(
+                tx, now=now, elapsed=elapsed, retry=retry, ripe=lambda poll: self._ripe(poll, holds, now)
+            )
         known = {one.feed.name for one in self.timetable.entries}
-        mine = [p for p in found if p.feed not in busy and p.feed in known and self._ripe(p, holds, now)]
+        mine = [p for p in found if p.feed not in busy and p.feed in known]
         return sorted(mine, key=lambda p: (self._feed(p.feed).priority, p.due))
 
     def _ripe(self, poll: Poll, holds: list[gates_rows.Hold], now: datetime) -> bool:

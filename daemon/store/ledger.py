@@ -8,7 +8,7 @@ readings.py's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -102,9 +102,17 @@ def polls_in(tx: Tx, states: Iterable[PollState], *, feed: str | None = None) ->
     return [_poll(row) for row in tx.execute(query).mappings()]
 
 
-def claimable(tx: Tx, *, now: datetime, elapsed: int, retry: Sequence[PollState] = ()) -> list[Poll]:
+def claimable(
+    tx: Tx,
+    *,
+    now: datetime,
+    elapsed: int,
+    retry: Sequence[PollState] = (),
+    ripe: Callable[[Poll], bool] = lambda poll: True,
+) -> list[Poll]:
     """What could be claimed now, at most one poll of each free feed, by due time: of the earliest business date with an
-    open poll the newest due one. Open are `due`, `running` whose run crashed, and those in `retry`."""
+    open poll the newest due one. Open are `due`, `running` whose run crashed, and those in `retry` that are `ripe`: one that
+    waits for its input or for a release never bars the polls after it."""
     busy: dict[str, bool] = {}
     through: dict[str, int] = {}
     for row in tx.execute(select(feeds)).mappings():
@@ -112,6 +120,8 @@ def claimable(tx: Tx, *, now: datetime, elapsed: int, retry: Sequence[PollState]
     chosen: dict[str, Poll] = {}
     for poll in polls_in(tx, (_P.DUE, _P.RUNNING, *retry)):
         if poll.due > now or busy.get(poll.feed, False) or micros(poll.due) <= through.get(poll.feed, -1):
+            continue
+        if poll.state in retry and not ripe(poll):
             continue
         first = chosen.get(poll.feed)
         if first is None or first.business_date == poll.business_date:

@@ -165,6 +165,17 @@ def test_a_late_poll_runs_when_its_input_lands(store: Store) -> None:
     assert states(store) == [(P.RAN, "")]
 
 
+def test_a_late_poll_that_still_waits_bars_no_later_poll(store: Store) -> None:
+    (first,) = due(store, 8)
+    finish(store, claim(store, first), P.LATE, "not settled")
+    (second,) = due(store, 8 + 24, day=DAY + timedelta(days=1))
+    with store.read() as tx:
+        waits = ledger.claimable(tx, now=at(33), elapsed=0, retry=(P.LATE,), ripe=lambda poll: False)
+        ripe = ledger.claimable(tx, now=at(33), elapsed=0, retry=(P.LATE,))
+    assert [poll.id for poll in waits] == [second]
+    assert [poll.id for poll in ripe] == [first]
+
+
 def test_a_late_poll_is_missed_when_a_newer_one_ran(store: Store) -> None:
     late = due(store, 1)[0]
     finish(store, claim(store, late), P.LATE, "not settled")
