@@ -244,7 +244,8 @@ class FeedReader:
         keys = {tuple(row.values.get(ours, Absence.MISSING) for ours in lookup.on) for row in rows}
         whole = sorted((k for k in keys if not any(isinstance(v, Absence) for v in k)), key=str)
         try:
-            found = self._reference(lookup, tally, day, now, whole)
+            # no row, or none whose key is known: there is nothing to ask for, and every look-up finds what no key can
+            found = self._reference(lookup, tally, day, now, whole) if whole else Rows(lookup)
         except NotAskable:
             for row in rows:
                 old = sealed.get((row.part, _row_key(kind, row.values)), row.values)
@@ -252,7 +253,7 @@ class FeedReader:
             return 0
         for row in rows:
             found.join(row.values)
-        return 1
+        return 1 if whole else 0
 
     def _keys(self, kind: FactKind, part: Part, known: Sequence[Known]) -> list[tuple[str, ...]]:
         names = part.key_columns or (kind.subject,)

@@ -16,7 +16,7 @@ from daemon.clock import from_micros, micros
 from daemon.decide.inputs import Inputs, pack, unpack
 from daemon.decide.lines import Line, LineMaker
 from daemon.decide.reading import FactRows, FeedReader, Known
-from daemon.errors import SourceUnavailable
+from daemon.errors import SourceChanged, SourceUnavailable
 from daemon.log import logger
 from daemon.model.kinds import FactKind, Feed
 from daemon.model.notices import SeenAs
@@ -104,7 +104,7 @@ class Asker:
                 lines, asked = self._answers(world, kind, feed, others, now)
             except NotAskable:
                 trusted += others
-            except SourceUnavailable as reason:
+            except (SourceUnavailable, SourceChanged) as reason:
                 logger.warning(
                     "a source cannot be asked; the rule's choice decides", action="ask", feed=feed.name, why=str(reason)
                 )

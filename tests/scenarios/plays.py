@@ -1,0 +1,297 @@
+"""The scenarios, by name: what the back office holds, what happens when, how the gateway behaves.
+
+Used one by one for what each must show, and all together for kills.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from daemon.channels.channel import Outgoing
+from daemon.demo.files_out import SJSFX, write_dbf
+from daemon.errors import SourceChanged, SourceUnavailable
+from daemon.rules.load import Loaded
+from daemon.store import consents, contacts, gates_rows, subjects
+from tests.fakes import Answer, FakeChannel, FarSide, text_of
+from tests.world import DAY, NEXT_DAY, PRICE, Office, Play, Scenario, at, changed, phone, shipped
+
+PAYMENT = frozenset({"contacts", "consents", "allotments"})
+INTRADAY = frozenset({"contacts", "consents", "margin_intraday"})
+DAY_END = frozenset({"contacts", "consents", "margin_day_end"})
+FUND = frozenset({"contacts", "consents", "fund_holdings"})
+FUND_DAY = date(2024, 3, 28)
+FUND_CODE = "012742"
+ONE, TWO = "S0000000001", "S0000000002"
+LOT = PRICE * 500
+RICH = "1000000.00"
+
+Versions = Sequence[tuple[str, int, Decimal | None]]
+Balance = Sequence[tuple[str, str | None]]
+
+
+def payer(won: Versions, cash: Balance, *, until: str = "") -> Callable[[Office], None]:
+    """One client with an allotment and a balance over the day."""
+
+    def fill(office: Office) -> None:
+        client = office.client(1)
+        office.won(client, *won, until=until)
+        office.cash(client, *cash)
+
+    return fill
+
+
+def gateway(answer: Callable[[Outgoing, int], Answer]) -> Callable[[FarSide], FakeChannel]:
+    """A gateway that answers so."""
+    return lambda far: FakeChannel(far=far, answers=answer)
+
+
+# payments
+
+SHORT = payer([("", 500, LOT)], [("", "1000.00"), ("11:00", str(LOT)), ("14:00", "1000.00")])
+STAYS_SHORT = payer([("", 500, LOT)], [("", "1000.00")])
+CORRECTED = payer([("", 1000, 2 * LOT), ("11:00", 500, LOT)], [("", RICH)])
+CORRECTED_BACK = payer([("", 1000, 2 * LOT), ("11:00", 500, LOT), ("14:00", 1000, 2 * LOT)], [("", RICH)])
+CORRECTED_IN_DOUBT = payer([("", 1000, 2 * LOT), ("14:25", 500, LOT)], [("", RICH), ("14:00", "1000.00")])
+
+
+def busy_for_corrections(outgoing: Outgoing, request: int) -> Answer:
+    return "busy" if "更正" in text_of(outgoing) else "taken"
+
+
+def cuts_the_second_call(outgoing: Outgoing, request: int) -> Answer:
+    """The noon notice's request gets no answer and is not taken."""
+    return "cut" if "资金不足提醒" in text_of(outgoing) else "taken"
+
+
+def loses_answers(outgoing: Outgoing, request: int) -> Answer:
+    """The first request of all is taken, its answer lost."""
+    return "lost" if request == 1 else "taken"
+
+
+def fails_at_noon(error: Exception) -> Callable[[datetime, bool], Exception | None]:
+    """Every question around noon fails so; whole readings do not."""
+    return lambda now, asking: error if asking and at("11:58") <= now < at("12:10") else None
+
+
+def take_contacts(play: Play) -> None:
+    """What the morning's poll of contacts would have taken over."""
+    with play.store.write() as tx:
+        now = play.clock.now()
+        client = subjects.numbers(tx, "client", [ONE], now=now)[ONE]
+        found = [contacts.Found(client, "client", channel, phone(1)) for channel in ("rcs", "sms")]
+        contacts.take_over(tx, found, origin="counter", now=now)
+
+
+def lands(clock: str) -> tuple[datetime, Callable[[Play], None]]:
+    """The clearing file is written at this time."""
+
+    def act(play: Play) -> None:
+        write_dbf(play.office.folder / f"sjsfx_{DAY:%Y%m%d}.dbf", SJSFX, [], DAY)
+
+    return at(clock), act
+
+
+def no_file(fill: Callable[[Office], None]) -> Callable[[Office], None]:
+    """The same back office before the clearing file has landed."""
+
+    def filled(office: Office) -> None:
+        fill(office)
+        for path in office.folder.glob("sjsfx_*"):
+            path.unlink()
+
+    return filled
+
+
+# gates
+
+
+def silence(play: Play) -> None:
+    with play.store.write() as tx:
+        if not gates_rows.silences_of(tx, "ipo/payment", play.clock.now()).everyone:
+            gates_rows.silence(
+                tx, "ipo/payment", None, until=at("18:00"), reason="test", by="wang", now=play.clock.now()
+            )
+
+
+def end_silence(play: Play) -> None:
+    with play.store.write() as tx:
+        if gates_rows.silences_of(tx, "ipo/payment", play.clock.now()).everyone:
+            gates_rows.end_silence(tx, 1, by="li", reason="test", now=play.clock.now())
+
+
+def release_client(play: Play) -> None:
+    with play.store.write() as tx:
+        subject = subjects.find(tx, "client", ONE)
+        assert subject is not None
+        if (subject, "") not in gates_rows.releases_of(tx, "ipo/payment"):
+            now = play.clock.now()
+            gates_rows.release(tx, "client", "ipo/payment", subject, "", by="li", reason="checked", now=now)
+
+
+def unpriced(office: Office) -> None:
+    payer([("", 500, LOT)], [("", RICH)])(office)
+    office.write("UPDATE new_issue SET issue_price = NULL WHERE stock_code = ?", ("688584",))
+
+
+def consent(state: str) -> Callable[[Play], None]:
+    """What the client says of service messages, on every channel."""
+
+    def act(play: Play) -> None:
+        with play.store.write() as tx:
+            now = play.clock.now()
+            client = subjects.numbers(tx, "client", [ONE], now=now)[ONE]
+            said = [consents.Said(client, "service", channel, state) for channel in ("rcs", "sms")]
+            consents.take_over(tx, said, origin="branch", now=now)
+
+    return act
+
+
+def holder(office: Office) -> None:
+    office.fund(office.client(1), FUND_CODE, FUND_DAY)
+
+
+# holds
+
+
+def doubles(office: Office) -> None:
+    """One payer in the morning, three from 11:00 on."""
+    for number, start in ((1, ""), (2, "11:00"), (3, "11:00")):
+        client = office.client(number)
+        office.won(client, (start, 500, LOT))
+        office.cash(client, ("", "1000.00"))
+
+
+def release_hold(play: Play) -> None:
+    with play.store.write() as tx:
+        for hold in gates_rows.holds_of(tx):
+            allowed = {"notify": 3, "vanished": 0}
+            gates_rows.end_hold(tx, hold.id, by="li", reason="checked", allowed=allowed, now=play.clock.now())
+
+
+def two_contracts(office: Office) -> None:
+    client = office.client(1)
+    office.contract("9000000001", client)
+    office.contract("9000000002", client)
+    office.valued("10:00", {"9000000001": (client, "145.000000"), "9000000002": (client, "145.000000")})
+    office.valued("11:30", {"9000000001": (client, "146.000000"), "9000000002": (client, "144.000000")})
+
+
+# margin
+
+
+def contract(*ratios: tuple[str, str], cured: str = "") -> Callable[[Office], None]:
+    """One contract with an intraday ratio at each time."""
+
+    def fill(office: Office) -> None:
+        client = office.client(1)
+        office.contract("9000000001", client)
+        for clock, ratio in ratios:
+            office.valued(clock, {"9000000001": (client, ratio)})
+
+    return fill
+
+
+def late_day_end(office: Office) -> None:
+    """A day's figures that are settled after the call should have been told."""
+    client = office.client(1)
+    office.contract("9000000001", client)
+    office.valued("15:00", {"9000000001": (client, "125.000000")}, "day_end")
+    settled = (DAY.isoformat(), "margin", "1", f"{NEXT_DAY}T09:30:00+08:00")
+    office.add("settle_state", settled)
+
+
+def busy_for_warnings(outgoing: Outgoing, request: int) -> Answer:
+    return "busy" if "低于预警线" in text_of(outgoing) else "taken"
+
+
+# reloads
+
+
+def spoil_rules(play: Play) -> None:
+    (play.folder / "rules-are-bad").touch()
+    play.app.reload()
+
+
+def folder_rules(play_folder: object) -> Loaded:
+    """The shipped rules until `spoil_rules`, then ones with an unknown key."""
+    from pathlib import Path
+
+    bad = (Path(str(play_folder)) / "rules-are-bad").exists()
+    return changed("rules/ipo/payment.yaml", "category: service", "catgory: service") if bad else shipped()
+
+
+def capped(name: str, old: str, new: str) -> Callable[[object], Loaded]:
+    """The shipped rules with another maximum."""
+    return lambda folder: changed(name, old, new)
+
+
+BASE = Scenario(SHORT, PAYMENT)
+SCENARIOS: dict[str, Scenario] = {
+    "short, paid, short again": BASE,
+    "terms corrected": replace(BASE, fill=CORRECTED),
+    "corrected back before it left": replace(BASE, fill=CORRECTED_BACK, gateway=gateway(busy_for_corrections)),
+    "corrected back after it left": replace(BASE, fill=CORRECTED_BACK),
+    "corrected while in doubt": replace(
+        BASE, fill=CORRECTED_IN_DOUBT, gateway=gateway(cuts_the_second_call), doubt_wait=timedelta(minutes=15)
+    ),
+    "an answer lost": replace(BASE, gateway=gateway(loses_answers)),
+    "a null before the claim": replace(
+        BASE, fill=payer([("", 500, LOT)], [("", "1000.00"), ("11:55", None), ("14:00", "1000.00")])
+    ),
+    "a reject before the claim": replace(
+        BASE, fill=payer([("", 500, LOT), ("11:55", 500, None), ("14:00", 500, LOT)], [("", "1000.00")])
+    ),
+    "an empty answer before the claim": replace(BASE, fill=payer([("", 500, LOT)], [("", "1000.00")], until="11:55")),
+    "a source that cannot be asked": replace(
+        BASE, fill=STAYS_SHORT, broken=fails_at_noon(SourceUnavailable("source counter: cannot be reached"))
+    ),
+    "a source that changed at the claim": replace(
+        BASE, fill=STAYS_SHORT, broken=fails_at_noon(SourceChanged("part sh: found another column"))
+    ),
+    "a file lands late": replace(BASE, fill=no_file(SHORT), acts=(lands("08:10"),)),
+    "a file lands after its stage": replace(
+        BASE,
+        fill=no_file(STAYS_SHORT),
+        acts=((at("11:45"), take_contacts), lands("12:05")),
+        since=at("11:45"),
+    ),
+    "a file lands after every stage": replace(
+        BASE, fill=no_file(SHORT), acts=(lands("16:05"),), since=at("14:19"), until=at("19:00")
+    ),
+    "a file never lands": replace(BASE, fill=no_file(SHORT), until=at("08:20")),
+    "a silence ended": replace(BASE, acts=((at("07:20"), silence), (at("11:00"), end_silence))),
+    "a client released": replace(BASE, fill=unpriced, acts=((at("11:00"), release_client),)),
+    "a consent given": Scenario(
+        holder,
+        FUND,
+        acts=((at("08:00", FUND_DAY), consent("out")), (at("12:00", FUND_DAY), consent("in"))),
+        since=at("07:00", FUND_DAY),
+        until=at("20:00", FUND_DAY),
+        days=(FUND_DAY,),
+    ),
+    "a source that doubles": replace(
+        BASE,
+        fill=doubles,
+        acts=((at("13:00"), release_hold),),
+        load_rules=capped("rules/ipo/payment.yaml", "maximum: 4000", "maximum: 1"),
+    ),
+    "a margin source that doubles": Scenario(
+        two_contracts,
+        INTRADAY,
+        load_rules=capped("rules/margin/maintenance.yaml", "maximum: 1500", "maximum: 1"),
+    ),
+    "two episodes on one day": Scenario(
+        contract(("10:00", "145.000000"), ("11:30", "160.000000"), ("14:00", "145.000000")), INTRADAY
+    ),
+    "two contracts of one client": Scenario(two_contracts, INTRADAY),
+    "a worse level supersedes": Scenario(
+        contract(("10:00", "145.000000"), ("11:30", "105.000000"), ("14:00", "105.000000")),
+        INTRADAY,
+        gateway=gateway(busy_for_warnings),
+    ),
+    "a call after its deadline": Scenario(late_day_end, DAY_END, until=at("20:00", NEXT_DAY)),
+    "rules go bad": replace(BASE, acts=((at("11:00"), spoil_rules),), load_rules=folder_rules),
+}

@@ -1,0 +1,66 @@
+"""Every scenario with a kill at every step: after each commit, and after each message that the gateway has taken.
+
+What a kill leaves is a copy of the folder at that step; a new daemon on it must come to the same end: the same messages on the
+handsets, each once, the same notices with the same outcomes, the same calls for a person.
+"""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.plays import SCENARIOS
+from tests.world import Result, killed
+
+DELICATE = (
+    "short, paid, short again",
+    "corrected while in doubt",
+    "corrected back after it left",
+    "an empty answer before the claim",
+    "a client released",
+    "a margin source that doubles",
+    "two episodes on one day",
+)
+"""Played with a few kills each in every run of the tests; all of them with every kill in the slow ones."""
+
+STEPS = 70
+"""About as many as a scenario has."""
+
+
+def some(name: str) -> Callable[[int], bool]:
+    """Three seeded steps."""
+    chosen = random.Random(zlib.crc32(name.encode())).sample(range(5, STEPS), 3)
+    return lambda step: step in chosen
+
+
+def differences(whole: Result, after: Result) -> list[str]:
+    """What is not the same, in words."""
+    found = []
+    for name in ("arrived", "notices", "tasks"):
+        expected, got = set(getattr(whole, name)), set(getattr(after, name))
+        found += [f"{name}: missing {one}" for one in expected - got]
+        found += [f"{name}: surplus {one}" for one in got - expected]
+        if len(getattr(whole, name)) != len(getattr(after, name)):
+            found.append(f"{name}: {len(getattr(after, name))}, expected {len(getattr(whole, name))}")
+    return found
+
+
+def play_with_kills(name: str, folder: Path, wanted: Callable[[int], bool]) -> None:
+    whole, after = killed(SCENARIOS[name], folder, wanted)
+    wrong = {step: diff for step, result in after if (diff := differences(whole, result))}
+    assert not wrong, "\n".join(f"step {step}: {line}" for step, lines in wrong.items() for line in lines)
+
+
+@pytest.mark.parametrize("name", DELICATE)
+def test_a_kill_changes_neither_messages_nor_outcomes(name: str, tmp_path: Path) -> None:
+    play_with_kills(name, tmp_path, some(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_a_kill_at_every_step_changes_neither_messages_nor_outcomes(name: str, tmp_path: Path) -> None:
+    play_with_kills(name, tmp_path, lambda step: step <= 2 * STEPS)
