@@ -17,7 +17,7 @@ from daemon import alarms, sdnotify
 from daemon.app_parts import worlds_of
 from daemon.channels.channel import Received
 from daemon.children import ChildConfig
-from daemon.clock import SHANGHAI, Clock
+from daemon.clock import SHANGHAI, Clock, RealClock
 from daemon.deliver import Deliverer
 from daemon.deliver.routes import Routes
 from daemon.errors import ConfigError
@@ -31,7 +31,7 @@ from daemon.rules.schema import RuleSet
 from daemon.schedule import Timetable, Waker
 from daemon.server import Running, serve
 from daemon.sources.reading import Source
-from daemon.store import noticebook, rulesets, trail
+from daemon.store import noticebook, pages, rulesets, trail
 from daemon.store.db import Store
 from daemon.web import callbacks
 
@@ -41,7 +41,7 @@ PUBLISH_AT = 256
 @dataclass
 class Parts:
     """What the composition needs. `load_rules` reads the rule folder anew; `covers` limits what is polled and `since` says from
-    when on (the demo). `publish_every`, `pass_every`: seconds between publications, and between passes that nothing wakes."""
+    when on (the demo). `changed` names the sections of the configuration that a restart would take over. `publish_every`, `pass_every`: seconds between publications, and between passes that nothing wakes."""
 
     store: Store
     clock: Clock
@@ -59,6 +59,7 @@ class Parts:
     since: datetime | None = None
     publish_every: float = 60.0
     pass_every: float = 1.0
+    changed: Callable[[], Sequence[str]] = list
     closers: Sequence[Callable[[], object]] = field(default_factory=tuple)
 
 
@@ -80,6 +81,7 @@ class App:
         self.stopping = False
         self.reloading = False
         self._published = -parts.publish_every
+        self._stepped = False
         self.web: Running | None = None
         self.polls: Polls
         self.waker: Waker | None = None
@@ -163,14 +165,34 @@ class App:
         """Everything due at `now`, once; returns how many things were done."""
         if self.reloading:
             self.reloading = False
-            self.activate(self.clock.now())
-            self.polls.timetable = self.timetable()
+            self._reload()
         now = self.clock.now()
+        self._watch_clock(now)
         done = await asyncio.to_thread(self.polls.pass_, now, self.ruleset.digest, not self.stopping)
         done += await self.deliverer.pass_(now)
         done += await asyncio.to_thread(self.alarms.tell)
         await self.publish(now)
         return done
+
+    def _reload(self) -> None:
+        """Rules and cards are read, checked and swapped; of the rest it is said what only a restart takes over."""
+        self.activate(self.clock.now())
+        self.polls.timetable = self.timetable()
+        for section in self.parts.changed():
+            logger.warning("a setting has changed: restart needed", action="reload", section=section)
+
+    def _watch_clock(self, now: datetime) -> None:
+        """A wall clock that steps is not believed (clock.py): a record and a page, once a step."""
+        step = self.clock.step if isinstance(self.clock, RealClock) else None
+        if step is None or self._stepped:
+            self._stepped = step is not None
+            return
+        self._stepped = True
+        micro = int(step / timedelta(microseconds=1))
+        with self.store.write() as tx:
+            trail.append(tx, "clock", t=now, actor="sys:duenotice", data={"step_us": micro, "believed": False})
+            sentence = f"the wall clock stepped by {step.total_seconds():.0f} s and is not believed"
+            pages.page(tx, "clock", "urgent", sentence, now=now)
 
     async def publish(self, now: datetime, *, whole: bool = False) -> None:
         """Publish when a minute has passed or enough waits; with `whole`, until nothing waits."""

@@ -10,7 +10,9 @@ from daemon.app import Parts
 from daemon.app_parts import open_sources
 from daemon.children import ChildConfig
 from daemon.clock import Clock
+from daemon.errors import ConfigError
 from daemon.gateways import open_routes
+from daemon.log import logger
 from daemon.rules.load import Loaded, load, read_folder
 from daemon.security.keyring import Keyring
 from daemon.settings import Settings, credentials_folder
@@ -52,8 +54,9 @@ def parts(
     *,
     covers: Callable[[str, date], bool] = lambda feed, day: True,
     since: datetime | None = None,
+    reread: Callable[[], Settings] | None = None,
 ) -> Parts:
-    """Everything `App` needs. Must be called in the loop that will run it. Raises ConfigError before any work."""
+    """Everything `App` needs; `reread` reads the configuration anew for a reload. Must be called in the loop that will run it. Raises ConfigError before any work."""
     credentials = credentials_folder(os.environ)
     store = open_store(settings)
     configs, secrets = source_configs(settings)
@@ -88,5 +91,19 @@ def parts(
         since=since,
         publish_every=settings.trail.every.total_seconds(),
         pass_every=settings.deliver.every.total_seconds(),
+        changed=lambda: changed_sections(settings, reread),
         closers=(transport.aclose,),
     )
+
+
+def changed_sections(settings: Settings, reread: Callable[[], Settings] | None) -> list[str]:
+    """The sections of the configuration that differ from what runs, `unreadable` where it cannot be read any more."""
+    if reread is None:
+        return []
+    try:
+        now = reread()
+    except ConfigError as wrong:
+        for finding in wrong.findings:
+            logger.error("the configuration has a mistake", action="reload", finding=str(finding))
+        return ["unreadable"]
+    return [name for name in type(settings).model_fields if getattr(now, name) != getattr(settings, name)]

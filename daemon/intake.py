@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping, insert, select
 
+from daemon import failpoints
 from daemon.channels.channel import ReceiptIn, ReceiptKind, Received, Uplink
 from daemon.clock import micros
 from daemon.notices.passing import after_message
@@ -37,7 +38,9 @@ class Intake:
         """Store and apply; returns how many were new. Raises what the store raises: then nothing is kept."""
         with self.store.write() as tx:
             done = self._receipts(tx, gateway, [one for one in received if isinstance(one, ReceiptIn)], now)
-            return done + sum(self._uplink(tx, gateway, one, now) for one in received if isinstance(one, Uplink))
+            done += sum(self._uplink(tx, gateway, one, now) for one in received if isinstance(one, Uplink))
+        failpoints.reached("receipt_stored")
+        return done
 
     def _receipts(self, tx: Tx, gateway: str, found: Sequence[ReceiptIn], now: datetime) -> int:
         """A whole callback in few statements: what is known is left out, what is new is kept, its messages raised once."""

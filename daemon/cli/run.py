@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -52,14 +53,14 @@ def go_run(args: argparse.Namespace) -> int:
 
     settings = place.settings_of(args)
     log.start(settings.log.level)
-    return _guarded(lambda: asyncio.run(_run(settings)))
+    return _guarded(lambda: asyncio.run(_run(settings, lambda: place.settings_of(args))))
 
 
-async def _run(settings: Settings) -> None:
+async def _run(settings: Settings, reread: Callable[[], Settings]) -> None:
     from daemon.app import App
     from daemon.compose import parts
 
-    app = App(parts(settings, RealClock()))
+    app = App(parts(settings, RealClock(), reread=reread))
     await app.start()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

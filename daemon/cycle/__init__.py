@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 
+from daemon import failpoints
 from daemon.clock import micros
 from daemon.cycle import people
 from daemon.cycle.sheet import RuleSheet
@@ -31,7 +32,7 @@ from daemon.store.ledger import Lease
 from daemon.store.sheetlines import SheetFile
 from daemon.world import World
 
-UNITS_PER_TX = 100
+UNITS_PER_TX = 50
 HOLD_MEMORY = timedelta(hours=24)
 """How long what a release allowed, or what a hold saw that ended itself, bounds the polls after it."""
 
@@ -86,8 +87,11 @@ def poll(world: World, lease: Lease, now: datetime, *, alive: Callable[[], None]
         return _late(world, lease, feed, str(reason), now)
     except (SourceUnavailable, SourceChanged) as reason:
         return _failed(world, lease, str(reason), now)
+    failpoints.reached("after_sheet")
     held = record(world, lease, feed, heard, tally, sheets, now)
+    failpoints.reached("after_record")
     update(world, lease, feed, kind, heard, tally, held, now, alive)
+    failpoints.reached("after_update")
     make(world, lease, feed, heard, tally, held, now, alive)
     return _finish(world, lease, held, now)
 
@@ -314,6 +318,7 @@ def make(
             with world.store.write(yield_lock=True) as tx:
                 ledger.require_fence(tx, lease.feed, lease.fence)
                 renewal.take(tx, batch)
+            failpoints.reached("mid_make")
 
 
 def _renewal(world: World, lease: Lease, feed: Feed, rule: Rule, tally: Tally, now: datetime) -> Renewal:
@@ -339,11 +344,20 @@ def _late(world: World, lease: Lease, feed: Feed, reason: str, now: datetime) ->
                 now=now,
                 feed=lease.feed,
                 cause=lease.record,
+                detail=_whom_it_concerns(tx, world, lease.feed),
             )
             pages.page(
                 tx, f"late:{lease.feed}", "urgent", f"feed {lease.feed} is late for {lease.business_date}", now=now
             )
     return PollState.LATE
+
+
+def _whom_it_concerns(tx: Tx, world: World, feed: str) -> str:
+    """The subjects with open episodes of a feed, by number: who may be in trouble and cannot be seen now."""
+    kind, _ = world.feed(feed)
+    numbers = {s for rule in world.ruleset.rules_of(kind.name) for s in noticebook.open_episodes(tx, rule.name, feed)}
+    shown = ", ".join(map(str, sorted(numbers)[:50]))
+    return f"{len(numbers)} subjects with open episodes: {shown}" if numbers else "no open episodes"
 
 
 def _failed(world: World, lease: Lease, reason: str, now: datetime) -> PollState:

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TypeVar
 
+from daemon import failpoints
 from daemon.channels.channel import Outgoing, Verdict, VerdictKind
 from daemon.clock import Clock, micros
 from daemon.deliver.asking import Asker, questions
@@ -92,10 +93,14 @@ class Deliverer:
 
     async def _deliver(self, claims: Sequence[Claim], now: datetime) -> int:
         """Ask again, prepare, send, settle."""
+        failpoints.reached("after_claim")
         unasked = await self._ask(claims, now)
         sendings, ended = await self._in_store(self.preparer.prepare, claims, unasked, now)
+        failpoints.reached("after_sending_commit")
         verdicts = await asyncio.gather(*(self._send(one, now) for one in sendings))
+        failpoints.reached("before_settle")
         await self._in_store(self._settle, list(zip(sendings, verdicts, strict=True)), now)
+        failpoints.reached("after_settle_commit")
         return len(sendings) + ended
 
     async def _ask(self, claims: Sequence[Claim], now: datetime) -> set[str]:
@@ -110,7 +115,9 @@ class Deliverer:
             left = sending.lease_until / 1_000_000 - self.clock.elapsed()
             if left <= gateway.timeout:
                 return Verdict(VerdictKind.TRANSIENT, "lease_over", "the lease was nearly over, nothing was sent")
-            return await gateway.channel.send(sending.outgoing, now=now)
+            verdict = await gateway.channel.send(sending.outgoing, now=now)
+        failpoints.reached("after_send")
+        return verdict
 
     def _settle(self, answers: Sequence[tuple[Sending, Verdict]], now: datetime) -> None:
         with self.store.write() as tx:
