@@ -40,8 +40,9 @@ PUBLISH_AT = 256
 
 @dataclass
 class Parts:
-    """What the composition needs. `load_rules` reads the rule folder anew; `covers` limits what is polled and `since` says from
-    when on (the demo). `changed` names the sections of the configuration that a restart would take over. `publish_every`, `pass_every`: seconds between publications, and between passes that nothing wakes."""
+    """What the composition needs. `load_rules` reads the rule folder anew; `covers` limits what is polled and `since` says
+    from when on (the demo). `changed` names the sections of the configuration that only a restart takes over.
+    `publish_every`, `pass_every`: seconds between publications, and between passes that nothing wakes."""
 
     store: Store
     clock: Clock

@@ -56,7 +56,10 @@ def parts(
     since: datetime | None = None,
     reread: Callable[[], Settings] | None = None,
 ) -> Parts:
-    """Everything `App` needs; `reread` reads the configuration anew for a reload. Must be called in the loop that will run it. Raises ConfigError before any work."""
+    """Everything `App` needs; `reread` reads the configuration anew for a reload. Must be called in the loop that will run it.
+
+    Raises ConfigError before any work.
+    """
     credentials = credentials_folder(os.environ)
     store = open_store(settings)
     configs, secrets = source_configs(settings)

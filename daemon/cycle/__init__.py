@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from daemon import failpoints
-from daemon import failpoints
 from daemon.clock import micros
 from daemon.cycle import people
 from daemon.cycle.sheet import RuleSheet
@@ -319,7 +318,6 @@ def make(
             with world.store.write(yield_lock=True) as tx:
                 ledger.require_fence(tx, lease.feed, lease.fence)
                 renewal.take(tx, batch)
-            failpoints.reached("mid_make")
             failpoints.reached("mid_make")
 
 
