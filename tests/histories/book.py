@@ -81,7 +81,7 @@ class Book:
                 "told": v.told,
                 "told_terms": v.told_terms,
                 "outcome": v.outcome.value if v.outcome else "",
-                "link": bool(self.links[v.id]),
+                "link": self.links[v.id],
             }
             for v in self.notices.values()
         ]

@@ -115,11 +115,7 @@ class Driver(Book):
     def _resolve(self, m: Message, now: int) -> None:
         """In doubt for long enough: repeat where the platform honours ids or the rule says so, else revoke, else a task."""
         view = self.notices[m.notice]
-        stands = [
-            n for n, to in self.links.items()
-            if to == m.notice and (self.notices[n].told or (self.notices[n].waits and self.notices[n].stands.value == "yes"))
-        ]  # fmt: skip
-        bound = m.tries >= 5 or view.outcome is not None or bool(stands)
+        bound = m.tries >= 5 or view.outcome is not None or self._corrected(m.notice)
         repeats = self.rule.honours_ids or (self.rule.in_doubt == "repeat" and not self.rule.revokes)
         if not bound and repeats:
             m.move(S.QUEUED)
@@ -129,6 +125,11 @@ class Driver(Book):
         else:
             self.tasks.add(m.notice)
             m.due = now + 100 * DAY
+
+    def _corrected(self, notice: str) -> bool:
+        """Whether a correction of this notice stands: then its old bytes are never repeated."""
+        found = [self.notices[n] for n, corrects in self.links.items() if corrects == notice]
+        return any(v.told or (v.waits and v.stands.value == "yes") for v in found)
 
     def _finish(self, view: NoticeView, now: int) -> None:
         end = max(minute(view.deadline), minute(view.made_at)) + self.rule.window
@@ -187,6 +188,11 @@ class Driver(Book):
     def _goes(self, m: Message, unasked: bool, now: int) -> bool:
         view = self.notices[m.notice]
         if m.own is not S.CLAIMED:
+            return False
+        if m.ever_in_doubt and self._corrected(m.notice):
+            self.tasks.add(m.notice)
+            m.move(S.QUEUED)
+            m.due = now + 100 * DAY
             return False
         if m.ever_in_doubt:
             return True

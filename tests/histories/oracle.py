@@ -33,6 +33,7 @@ class Oracle:
         self.messages = Messages()
         self.units = {u: Unit(u, rule, self.messages) for u in units}
         self.before: dict[str, str] = {}
+        self.links: dict[str, str] = {}
         self.silences: set[str] = set()
         self.polls: list[tuple[int, bool, bool]] = []  # day, complete, whether the subject was in it
         self.unsure: dict[str, bool] = {}
@@ -44,6 +45,7 @@ class Oracle:
              messages: Sequence[Mapping[str, Any]], episodes: set[Any]) -> None:  # fmt: skip
         """Hear what happened in one step, then judge what the program knows. Raises Violation."""
         self.messages.picture = messages
+        self.links = {n["id"]: n["link"] for n in notices}
         for what in happened:
             getattr(self, f"_{what[0]}")(*what[1:])
         self._judge(notices, messages, episodes)
@@ -134,8 +136,14 @@ class Oracle:
             raise Violation(f"{note.id}: a message leaves at {now} although {', and '.join(wrong)}; {note}")
 
     def _may_repeat(self, now: int, note: Note, message: SeenMessage | None, says: str) -> None:
+        """The bytes of one in doubt, and never once a correction of them exists."""
         if message is None or not message.doubted or message.says != says:
             raise Violation(f"{note.id}: a repeat at {now} that is not the bytes of one in doubt")
+        unit = self.units[note.id.split("|")[0]]
+        for other in unit.notes.values():
+            corrects = other.correction and self.links.get(other.id) == note.id
+            if corrects and (unit.told(other) or (not other.outcome and other.stands == "yes")):
+                raise Violation(f"{note.id}: old bytes repeated at {now} although {other.id} stands")
 
     def _taken(self, now: int, id: str) -> None:
         """The platform took a request: a second one of a message only where it honours ids, or the rule chose to repeat."""
@@ -187,7 +195,9 @@ class Oracle:
     def _judge_notice(self, found: Mapping[str, Any], note: Note) -> None:
         unit = self.units[note.id.split("|")[0]]
         told = unit.told(note)
-        wanted: dict[str, Any] = {"outcome": note.outcome, "told": told, "link": bool(note.correction)}
+        if bool(note.correction) != (found["link"] in unit.notes):
+            raise Violation(f"{note.id}: linked to {found['link']!r}")
+        wanted: dict[str, Any] = {"outcome": note.outcome, "told": told}
         if not note.outcome:
             wanted |= {
                 "stands": note.stands,
