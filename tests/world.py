@@ -34,6 +34,7 @@ from daemon.demo.files_out import SJSFX, write_dbf
 from daemon.demo.public import read_public
 from daemon.intake import Intake
 from daemon.rules.load import Loaded, load, read_folder
+from daemon.schedule import Timetable
 from daemon.sources import Source, SourceConfig
 from daemon.store import pages, subjects
 from daemon.store.db import Store
@@ -56,6 +57,9 @@ LIMIT = 400
 def at(clock: str, day: date = DAY) -> datetime:
     """A moment in Asia/Shanghai, in UTC."""
     return datetime.combine(day, time.fromisoformat(clock), SHANGHAI).astimezone(UTC)
+
+
+MORNING, END = at("07:00"), at("11:45", NEXT_DAY)
 
 
 @functools.cache
@@ -220,10 +224,11 @@ class SteppedStore(Store):
 
 
 class HereApp(App):
-    """The daemon without a server and with rule sets compiled once for all scenarios."""
+    """The daemon without a server, with rule sets compiled once for all scenarios and only the feeds of this one."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, feeds: frozenset[str]) -> None:
         super().__init__(parts)
+        self.feeds = feeds
         self.deliverer.close()
         known: dict[str, World] = {}
 
@@ -235,6 +240,11 @@ class HereApp(App):
         self.worlds = worlds
         self.deliverer = Deliverer(self.store, parts.routes, worlds, self.clock)
         self.intake = Intake(self.store, worlds)
+
+    def timetable(self) -> Timetable:
+        found = super().timetable()
+        found.entries = [one for one in found.entries if one.feed.name in self.feeds]
+        return found
 
 
 def _world(store: Store, digest: str, sources: Mapping[str, Source]) -> World:
@@ -266,8 +276,8 @@ class Scenario:
     acts: Sequence[tuple[datetime, Callable[[Play], None]]] = ()
     gateway: Callable[[FarSide], FakeChannel] = lambda far: FakeChannel(far=far)
     broken: Callable[[datetime, bool], Exception | None] = lambda now, asking: None
-    since: datetime = at("07:00")
-    until: datetime = at("11:45", NEXT_DAY)
+    since: datetime = MORNING
+    until: datetime = END
     days: tuple[date, ...] = (DAY,)
     children: bool = False
     doubt_wait: timedelta = timedelta(seconds=60)
@@ -316,7 +326,7 @@ class Play:
         self.channel = self.scenario.gateway(self.far)
         self.store = SteppedStore.open(self.folder / "state", keyring=keyring(), node="n1")
         self.store.rest = lambda held: None
-        self.app = HereApp(self._parts())
+        self.app = HereApp(self._parts(), self.scenario.feeds)
         with mock.patch("daemon.app.serve", _no_server):
             await self.app.start()
         if not self.scenario.children:

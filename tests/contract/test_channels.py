@@ -1,4 +1,4 @@
-"""What every dialect keeps, run on each: CT/CU against the stand-in carrier, and the dry run."""
+"""What every dialect keeps, run on each: CT/CU against the stand-in carrier, the dry run, and the tests' own gateway."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from daemon.channels.ctcu import Ctcu, CtcuConfig
 from daemon.channels.dryrun import DryRun
 from daemon.channels.tokens import MemoryTokens
 from daemon.transport import HttpxTransport
+from tests.fakes import FakeChannel
 
 NOW = datetime(2024, 2, 1, tzinfo=UTC)
 CHATBOT = "sip:106500@botplatform.rcs.domain.cn"
@@ -95,7 +96,20 @@ async def dryrun(folder: Path) -> AsyncIterator[Setting]:
     yield Setting(DryRun("dry", out, lambda text: text), arrived, bytes_of)
 
 
-@pytest.fixture(params=[ctcu, dryrun], ids=["ctcu", "dryrun"])
+@asynccontextmanager
+async def fake(folder: Path) -> AsyncIterator[Setting]:
+    channel = FakeChannel()
+
+    async def arrived() -> dict[str, int]:
+        return {id: one.times for id, one in channel.far.taken.items()}
+
+    async def bytes_of(platform_id: str) -> list[str]:
+        return channel.far.taken[platform_id].hashes
+
+    yield Setting(channel, arrived, bytes_of)
+
+
+@pytest.fixture(params=[ctcu, dryrun, fake], ids=["ctcu", "dryrun", "fake"])
 async def setting(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Setting]:
     async with request.param(tmp_path) as opened:
         yield opened

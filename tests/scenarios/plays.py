@@ -286,6 +286,7 @@ SCENARIOS: dict[str, Scenario] = {
     "two episodes on one day": Scenario(
         contract(("10:00", "145.000000"), ("11:30", "160.000000"), ("14:00", "145.000000")), INTRADAY
     ),
+    "real children": replace(BASE, children=True),
     "two contracts of one client": Scenario(two_contracts, INTRADAY),
     "a worse level supersedes": Scenario(
         contract(("10:00", "145.000000"), ("11:30", "105.000000"), ("14:00", "105.000000")),
