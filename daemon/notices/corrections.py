@@ -42,9 +42,11 @@ def correct(
     episode: tuple[str, date, int] | None = None,
 ) -> list[Change]:
     """Compare with the terms last told: make the correction, renew the open one, or let it rest when the terms came back."""
-    told = last_told(notices)
-    if told is None or overtaken(notices, seen):
+    if overtaken(notices, seen):
         return []
+    told = last_told(notices)
+    if told is None:
+        return [rest(n, Stands.NO, "nothing is told") for n in notices if n.is_correction and n.outcome is None]
     waiting = next((n for n in notices if n.is_correction and n.waits), None)
     wanted = wanted_terms(seen, correct_gone=correct_gone)
     changes: list[Change] = [_kept(n, seen, wanted) for n in notices if n.is_correction and n.told and not n.outcome]

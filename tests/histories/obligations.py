@@ -308,6 +308,8 @@ class Unit:
         """Where the terms differ from those last told there is one open correction."""
         last = self.last_told(notes)
         if last is None:
+            for note in self.waiting_corrections(notes):
+                note.stands = "no"
             return
         told = last[1]
         wanted = word.terms if word.how == "match" else ""

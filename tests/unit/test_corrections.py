@@ -150,6 +150,12 @@ def test_the_fallback_of_a_told_correction_leaves_only_while_its_terms_are_the_n
     assert renews(ask(TOLD, ended, how=how, terms=terms, started=510)) == {}
 
 
+def test_a_correction_rests_when_a_refusal_undoes_what_it_corrects() -> None:
+    untold = replace(TOLD, told=False, told_at=None, told_terms="")
+    change = renews(ask(untold, corrected(TOLD), terms="t3", started=510))["correction/1"]
+    assert (change.stands, change.why) == (Stands.NO, "nothing is told")
+
+
 def test_an_older_reading_than_what_was_told_corrects_nothing() -> None:
     assert ask(TOLD, LAST, started=419) == []
     assert ask(replace(TOLD, known_at=at(470)), started=469) == []
