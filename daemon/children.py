@@ -81,6 +81,11 @@ class Child:
         """Whether it can take a poll."""
         return self.job is None and self.process.is_alive()
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether it has died while it waited for a poll."""
+        return self.job is None and not self.process.is_alive()
+
     def give(self, job: Job, elapsed: float) -> None:
         """Hand it a poll. Raises OSError when it has died meanwhile."""
         self.pipe.send(job)

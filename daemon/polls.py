@@ -60,8 +60,16 @@ class Polls:
 
     def pass_(self, now: datetime, rule_set: str, take: bool) -> int:
         """One look: rows opened, answers taken, time-outs, polls handed out. Returns how many things were done."""
+        self._mend()
         done = self._open(now) + self._answers(now) + self._time_outs(now)
         return done + (self._hand_out(now, rule_set) if take else 0)
+
+    def _mend(self) -> None:
+        """A child that died while it waited is replaced: the feeds it serves must not go silent."""
+        for child in self.children:
+            if child.is_lost:
+                logger.error("a poll child died while it waited", action="poll", code=child.process.exitcode)
+                child.replace()
 
     def _open(self, now: datetime) -> int:
         with self.store.read() as tx:
@@ -130,7 +138,11 @@ class Polls:
             if not free:
                 continue
             child = min(free, key=lambda c: not c.first_only)
-            child.give(Job(poll.id, poll.feed, rule_set, now, self.store.boot), self.store.elapsed())
+            try:
+                child.give(Job(poll.id, poll.feed, rule_set, now, self.store.boot), self.store.elapsed())
+            except OSError:  # it died since it was looked at; the poll is nobody's yet
+                child.replace()
+                continue
             done += 1
         return done
 

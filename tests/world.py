@@ -199,6 +199,10 @@ class HereChild(Child):
     def free(self) -> bool:
         return self.job is None
 
+    @property
+    def is_lost(self) -> bool:
+        return False
+
     def give(self, job: Job, elapsed: float) -> None:
         self.job, self.since = job, elapsed
         self._done = run(self.worlds(job.rule_set), job)
