@@ -53,9 +53,11 @@ Place: TypeAlias = tuple[int, int]
 
 
 class FindingsError(ConfigError):
-    """One or more files are wrong; `findings` has every place."""
+    """One or more files are wrong; `findings` has every place. `read` is what could be read of a file all the same, so that
+    its other mistakes can be told too; nothing may be decided by it."""
 
-    def __init__(self, findings: Iterable[Finding]) -> None:
+    def __init__(self, findings: Iterable[Finding], read: YMap | None = None) -> None:
+        self.read = read
         found = sorted(findings)
         super().__init__(f"{len(found)} {'finding' if len(found) == 1 else 'findings'}", found)
 
@@ -115,7 +117,7 @@ def load(text: bytes, path: str) -> YMap:
     except _TooMuch:
         top = None
     if findings or not isinstance(top, YMap):
-        raise FindingsError(findings[:MAX_FINDINGS])
+        raise FindingsError(findings[:MAX_FINDINGS], top if isinstance(top, YMap) else None)
     return top
 
 

@@ -31,7 +31,13 @@ _FIELD_FORM = "NAME, NAME TYPE or NAME TYPE WIDTH, with ? at the end where it ma
 def load_card(data: bytes, path: str) -> Card:
     """Read one card file; `path` names it in findings. Raises FindingsError."""
     findings: list[Finding] = []
-    card = _Loader(data, path, findings).card(Reader(load(data, path), findings))
+    try:
+        top = load(data, path)
+    except FindingsError as error:
+        if error.read is None:
+            raise
+        findings, top = list(error.findings), error.read
+    card = _Loader(data, path, findings).card(Reader(top, findings))
     if findings:
         raise FindingsError(findings)
     return card

@@ -60,6 +60,8 @@ class RuleCheck:
             self._dates()
             self._order()
             self._card()
+        elif self._rule.card in self._cards:
+            self._wording(self._cards[self._rule.card], None)
         return self._sound()
 
     def _sound(self) -> bool:
@@ -140,7 +142,7 @@ class RuleCheck:
             r = self._file.stages[stage.name]
             if levels and stage.level not in levels:
                 known = ", ".join(f"{level}/NAME" for level in levels)
-                place = r.map_.mark
+                place: tuple[int, int] = self._r.map_["stages"].key_place(stage.name)
                 hint = near(stage.level, levels)
                 trail = f"stages.{stage.name}"
                 self._findings.append(Finding(rule.path, *place, trail, f"the level '{stage.level}'", known, hint))
@@ -209,8 +211,12 @@ class RuleCheck:
                 hint = near(mark, card.marks)
                 self._file.parts["marks"].refuse(mark, f"the mark '{mark}'", ", ".join(card.marks), hint)
         self._card_stages(card)
+        self._wording(card, self._offered())
+
+    def _wording(self, card: Card, offered: Mapping[str, Field | Type] | None) -> None:
+        """The card's wording, lengths and links: told also while the rule itself is wrong and what it offers is not known."""
         words, elements = shipped_words(), shipped_elements()
-        self._findings += lint(card, CTCU, words=words, elements=elements, hosts=self._hosts, known=self._offered())
+        self._findings += lint(card, CTCU, words=words, elements=elements, hosts=self._hosts, known=offered)
 
     def _card_stages(self, card: Card) -> None:
         stages = {part for stage in self._rule.stages for part in (stage.name, stage.name.split("/")[-1])}

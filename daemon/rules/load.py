@@ -158,7 +158,7 @@ class _Loader:
             return Reader(load_yaml(self._files[path], path), self.findings)
         except FindingsError as error:
             self.findings += error.findings
-            return None
+            return None if error.read is None else Reader(error.read, self.findings)
 
     def _readers(self, sort: str) -> dict[str, Reader]:
         """Name -> reader, of the files of a sort that are YAML at all."""
@@ -234,7 +234,7 @@ class _Loader:
         for name, path in self._paths["rule"].items():
             if name not in self._paths["cases"]:
                 allowed = f"{name}.cases.yaml beside it"
-                self._note(path, "cases", "no case file", allowed)
+                self.findings.append(Finding(path, 1, 1, "cases", "no case file", allowed))
         return found
 
     def _cases(

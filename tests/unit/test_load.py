@@ -56,6 +56,51 @@ def test_mistakes_of_all_files_are_told_at_once() -> None:
         assert any(all(said in line for said in one["says"]) for line in text), one["says"]
 
 
+def findings_of(*changes: tuple[str, str, str], without: str = "") -> list[str]:
+    """What is told of the shipped files with some passages replaced and a file left out."""
+    files = dict(shipped_files())
+    for path, old, new in changes:
+        assert old.encode() in files[path]
+        files[path] = files[path].replace(old.encode(), new.encode(), 1)
+    files.pop(without, None)
+    return [str(f) for f in load(files).findings]
+
+
+def test_a_mistake_of_form_does_not_hide_the_others_of_its_file() -> None:
+    rule, numbers = "rules/margin/maintenance.yaml", "rules/parameters/margin.yaml"
+    card = "templates/fund/open_window.card.yaml"
+    told = "\n".join(
+        findings_of(
+            (rule, "to_repay: max(", "to_rеpay: max("),
+            (rule, "no_debt: debts == 0", "no_debt: debt == 0"),
+            (numbers, "value: 0.02", "value: 2e-2"),
+            (numbers, "{from: 2015-07-01, value: 1.30,", "{from: 2015-07-01, to: 2019-08-01, value: 1.30,"),
+            (card, "card: fund/open_window", "card: &c fund/open_window"),
+            (card, "{{ fund_name }}", "{{ fund_nam }}"),
+        )
+    )
+    for said in ("ASCII", "unknown name 'debt'", "2e-2 without quotes", "(a gap)", "the anchor &c", "'fund_nam'"):
+        assert said in told, said
+
+
+def test_a_wrong_rule_does_not_hide_what_is_wrong_with_its_card() -> None:
+    told = findings_of(
+        ("rules/fund/open_window.yaml", "consent: opt_out", "consent: opt-out"),
+        ("templates/fund/open_window.card.yaml", "https://m.example.com/fund/", "https://m.example.org/fund/"),
+    )
+    assert len(told) == 2, told
+
+
+def test_a_missing_case_file_and_an_unknown_level_are_told_with_their_line() -> None:
+    told = findings_of(
+        ("rules/margin/maintenance.yaml", "  call/notice:", "  cal/notice:"), without="rules/ipo/payment.cases.yaml"
+    )
+    lines = shipped_files()["rules/margin/maintenance.yaml"].decode().splitlines()
+    where = f"rules/margin/maintenance.yaml:{lines.index('  call/notice:') + 1}:3: "
+    assert any(line.startswith(where) for line in told), told
+    assert any(line.startswith("rules/ipo/payment.yaml:1:1: cases: found no case file") for line in told), told
+
+
 def test_findings_are_sorted_and_told_once() -> None:
     findings = load_changed("rules/margin/maintenance.yaml", "debts == 0", "debt == 0").findings
     assert list(findings) == sorted(set(findings))
