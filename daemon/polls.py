@@ -35,6 +35,7 @@ class Polls:
         self.children: list[Child] = []
         self._again: dict[int, datetime] = {}
         self._failures: dict[int, int] = {}
+        self._limits: dict[int, float] = {}  # poll that runs -> its time-out; a reload may have taken its feed away
 
     def start(self, since: datetime) -> None:
         """Start the children, free what earlier boots held. `since`: from when on due times are opened in a new store."""
@@ -118,7 +119,7 @@ class Polls:
         for child in self.children:
             if child.job is None:
                 continue
-            limit = self._feed(child.job.feed).timeout.total_seconds()
+            limit = self._limits[child.job.poll]
             if self.store.elapsed() - child.since > limit:
                 job = child.job
                 child.replace()
@@ -133,7 +134,8 @@ class Polls:
     def _hand_out(self, now: datetime, rule_set: str) -> int:
         done = 0
         for poll in self._runnable(now):
-            first = self._feed(poll.feed).priority <= FIRST_PRIORITY
+            feed = self._feed(poll.feed)
+            first = feed.priority <= FIRST_PRIORITY
             free = [c for c in self.children if c.free and (first or not c.first_only)]
             if not free:
                 continue
@@ -143,6 +145,7 @@ class Polls:
             except OSError:  # it died since it was looked at; the poll is nobody's yet
                 child.replace()
                 continue
+            self._limits[poll.id] = feed.timeout.total_seconds()
             done += 1
         return done
 
