@@ -194,13 +194,17 @@ def contract(*ratios: tuple[str, str], cured: str = "") -> Callable[[Office], No
     return fill
 
 
-def late_day_end(office: Office) -> None:
-    """A day's figures that are settled after the call should have been told."""
+def day_end(office: Office) -> None:
+    """A contract below its call line by the day's final figures."""
     client = office.client(1)
     office.contract("9000000001", client)
     office.valued("15:00", {"9000000001": (client, "125.000000")}, "day_end")
-    settled = (DAY.isoformat(), "margin", "1", f"{NEXT_DAY}T09:30:00+08:00")
-    office.add("settle_state", settled)
+
+
+def down_over_night(now: datetime, asking: bool) -> Exception | None:
+    """The counter cannot be reached until the call should have been told."""
+    down = at("21:00") <= now < at("09:20", NEXT_DAY)
+    return SourceUnavailable("source counter: cannot be reached") if down else None
 
 
 def busy_for_warnings(outgoing: Outgoing, request: int) -> Answer:
@@ -293,6 +297,6 @@ SCENARIOS: dict[str, Scenario] = {
         INTRADAY,
         gateway=gateway(busy_for_warnings),
     ),
-    "a call after its deadline": Scenario(late_day_end, DAY_END, until=at("20:00", NEXT_DAY)),
+    "a source down past the deadline": Scenario(day_end, DAY_END, broken=down_over_night, until=at("20:00", NEXT_DAY)),
     "rules go bad": replace(BASE, acts=((at("11:00"), spoil_rules),), load_rules=folder_rules),
 }

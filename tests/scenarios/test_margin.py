@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from tests.scenarios.plays import SCENARIOS
 from tests.world import Play, Result, phone
 
@@ -38,10 +36,9 @@ def test_a_worse_level_supersedes_what_has_not_left(tmp_path: Path) -> None:
     assert len(result.arrived) == 1
 
 
-@pytest.mark.slow
-def test_a_call_whose_figures_come_after_its_deadline_goes_marked_late(tmp_path: Path) -> None:
-    result = play("a call after its deadline", tmp_path)
+def test_a_call_whose_source_was_down_past_its_deadline_goes_marked_late(tmp_path: Path) -> None:
+    result = play("a source down past the deadline", tmp_path)
     ((_, _, text, times),) = result.arrived
     assert text.startswith("（补发）追加担保物通知")
     assert times == 1
-    assert "late:margin_day_end:2024-02-01" in [task for task, _ in result.tasks]
+    assert "failed:margin_day_end" in result.pages
