@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import delete, insert, select
 
-from daemon.channels.channel import MemoryNonces
 from daemon.channels.ctcu import Ctcu, CtcuConfig
 from daemon.channels.dryrun import DryRun
 from daemon.channels.tokens import Token
@@ -17,7 +17,7 @@ from daemon.security.envelope import aad
 from daemon.security.masking import phone
 from daemon.settings import CtcuGateway, Settings
 from daemon.store.db import Store
-from daemon.store.tables import tokens
+from daemon.store.tables import nonces, tokens
 from daemon.transport import Transport
 
 
@@ -55,9 +55,29 @@ class StoreTokens:
             )
 
 
+class StoreNonces:
+    """A NonceStore in the store: a copied signature is refused after a restart too."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def bind(self, gateway: str, nonce: str, digest: bytes, until: datetime, now: datetime) -> bool:
+        """Tie a nonce to a callback until it is too old to be taken anyway; False when it is tied to another one."""
+        at = micros(now)
+        with self.store.write() as tx:
+            tx.execute(delete(nonces).where(nonces.c.until < at))
+            key = (nonces.c.gateway == gateway) & (nonces.c.nonce == nonce)
+            bound = tx.execute(select(nonces.c.digest).where(key)).scalar()
+            if bound is None:
+                row = {"gateway": gateway, "nonce": nonce, "digest": digest, "until": micros(until)}
+                tx.execute(insert(nonces).values(**row))
+                return True
+        return bytes(bound) == digest
+
+
 def open_routes(settings: Settings, store: Store, transport: Transport, credentials: Path | None) -> Routes:
     """Every configured gateway. Raises KeyUnusable for a secret that cannot be read."""
-    shared, nonces = StoreTokens(store), MemoryNonces()
+    shared, used = StoreTokens(store), StoreNonces(store)
     found: dict[str, Gateway] = {}
     for name, one in settings.gateways.items():
         if isinstance(one, CtcuGateway):
@@ -73,7 +93,7 @@ def open_routes(settings: Settings, store: Store, transport: Transport, credenti
                 button_bytes=one.button_bytes or None,
                 repeat=one.repeat,
             )
-            channel: Ctcu | DryRun = Ctcu(config, transport, shared, nonces)
+            channel: Ctcu | DryRun = Ctcu(config, transport, shared, used)
         else:
             channel = DryRun(name, settings.path(one.folder), phone)
         found[name] = Gateway(

@@ -15,8 +15,9 @@ from sqlalchemy import RowMapping, insert, select
 from daemon import failpoints
 from daemon.channels.channel import ReceiptIn, ReceiptKind, Received, Uplink
 from daemon.clock import micros
+from daemon.model.states import TOLD, MessageState
 from daemon.notices.passing import after_message
-from daemon.store import consents, contacts, pages, receipts, seals, trail, worklist
+from daemon.store import consents, contacts, outbox, pages, receipts, seals, trail, worklist
 from daemon.store.db import Store, Tx, flush, later
 from daemon.store.tables import messages, notices, uplinks
 from daemon.store.tables import receipts as receipts_table
@@ -65,7 +66,11 @@ class Intake:
                 if one.kind in TIMES:
                     times.setdefault(message["id"], {})[TIMES[one.kind]] = micros(one.at)
         flush(tx)
+        ours_by_id = {row["id"]: row for row in ours.values()}
         raised = receipts.apply_receipts(tx, [row for row in ours.values() if row["id"] in records], records, times)
+        for before, after in ((ours_by_id[row["id"]], row) for row in raised):
+            if MessageState(before["state"]) not in TOLD and MessageState(after["state"]) in TOLD:
+                outbox.retell(tx, after["notice"])
         self._follow(tx, raised, now)
         return done
 

@@ -245,23 +245,30 @@ def update(
         words = list(one.words.values())
         words += _absent(world, one, tally, lease, kind, gone=not _released(world, feed, one.rule, now))
         renewal = _renewal(world, lease, feed, one.rule, tally, now)
+        if one.rule.levels:
+            _end_absent(world, lease, feed, one, renewal, words)
         for batch in _batches(words):
             alive()
             with world.store.write(yield_lock=True) as tx:
                 ledger.require_fence(tx, lease.feed, lease.fence)
                 renewal.take(tx, batch)
         if one.rule.levels:
-            _levels_seen(world, lease, feed, one, renewal, words)
+            _note_present(world, lease, feed, one, tally, kind)
     with world.store.write(yield_lock=True) as tx:
         ledger.require_fence(tx, lease.feed, lease.fence)
         readings.updated(tx, lease)
 
 
+def _torn(world: World, tally: Tally, kind: FactKind) -> set[int]:
+    """The subjects of which a row was a reject: nothing certain is known of them."""
+    if not tally.torn:
+        return set()
+    with world.store.read() as tx:
+        return set(subjects.look_up(tx, subject_kind(kind), sorted(tally.torn)).values())
+
+
 def _absent(world: World, one: Heard, tally: Tally, lease: Lease, kind: FactKind, *, gone: bool) -> list[Word]:
-    torn: set[int] = set(one.unsure)
-    if tally.torn:
-        with world.store.read() as tx:
-            torn |= set(subjects.look_up(tx, subject_kind(kind), sorted(tally.torn)).values())
+    torn = one.unsure | _torn(world, tally, kind)
     found = []
     for key, client in one.known.items():
         if key in one.words:
@@ -278,24 +285,29 @@ def _released(world: World, feed: Feed, rule: Rule, now: datetime) -> bool:
     return newest is not None and not newest.gone and now - newest.since < HOLD_MEMORY
 
 
-def _levels_seen(world: World, lease: Lease, feed: Feed, one: Heard, renewal: Renewal, words: Sequence[Word]) -> None:
-    """Remember who was present; end the episodes of those whom the business date before did not show."""
+def _end_absent(world: World, lease: Lease, feed: Feed, one: Heard, renewal: Renewal, words: Sequence[Word]) -> None:
+    """End the episodes of subjects that the business date before did not show, also of those who are back now: what they open
+    from here on is another episode."""
     with world.store.read() as tx:
         before = noticebook.ran_before(tx, feed.name, lease.business_date)
-        gone: list[Word] = []
-        if before is not None:
-            open_ = noticebook.open_episodes(tx, one.rule.name, feed.name)
-            absent = {s for s, rows in open_.items() if all(r["seen_on"] < before.isoformat() for r in rows)}
-            gone = [w for w in words if w.key[0] in absent and w.line is None]
-    for batch in _batches(gone):
+        if before is None:
+            return
+        open_ = noticebook.open_episodes(tx, one.rule.name, feed.name)
+    absent = {s for s, rows in open_.items() if all(r["seen_on"] < before.isoformat() for r in rows)}
+    for batch in _batches([w for w in words if w.key[0] in absent]):
         with world.store.write(yield_lock=True) as tx:
             ledger.require_fence(tx, lease.feed, lease.fence)
             renewal.end_absent(tx, batch)
+
+
+def _note_present(world: World, lease: Lease, feed: Feed, one: Heard, tally: Tally, kind: FactKind) -> None:
+    """Who was there on this business date. A poll that is not complete says of nobody that he was absent, and a reject says
+    that its subject was there."""
     known = {key[0] for key in one.known}
-    present = [s for s in one.present if s in known]
+    present = known if not tally.complete else known & {*one.present, *_torn(world, tally, kind)}
     with world.store.write(yield_lock=True) as tx:
         ledger.require_fence(tx, lease.feed, lease.fence)
-        noticebook.seen_on(tx, one.rule.name, feed.basis, present, lease.business_date)
+        noticebook.seen_on(tx, one.rule.name, feed.basis, sorted(present), lease.business_date)
 
 
 def make(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from daemon.decide.lines import Line
-from daemon.model.values import canonical, occurrence_text, values_json
+from daemon.model.values import canonical, occurrence_text, terms_json
 from daemon.rules.decider import Decider
 from daemon.store import sheetlines
 from daemon.store.db import Store
@@ -56,7 +54,7 @@ def sheet_line(line: Line, decider: Decider, episode: int | None = None) -> shee
         decision.operands,
         decision.level,
         occurrence_text(decision.occurrence) if decision.occurrence else "",
-        canonical(plain_terms(decision.terms)) if decision.terms else "",
+        canonical(terms_json(decision.terms)) if decision.terms else "",
         canonical(line.gates[rule].to_json()),
         decision.gates,
         decision.marks,
@@ -66,13 +64,3 @@ def sheet_line(line: Line, decider: Decider, episode: int | None = None) -> shee
         fact.whole,
         episode,
     )
-
-
-def plain_terms(terms: Mapping[str, Any]) -> dict[str, Any]:
-    """Terms as JSON can hold them: values by model/values.py, rows as lists."""
-    found: dict[str, Any] = {}
-    for name, value in terms.items():
-        found[name] = (
-            [values_json(row) for row in value] if isinstance(value, tuple) else values_json({"v": value})["v"]
-        )
-    return found

@@ -19,7 +19,7 @@ from daemon.decide.reading import FactRows, FeedReader, Known
 from daemon.errors import SourceChanged, SourceUnavailable
 from daemon.log import logger
 from daemon.model.kinds import FactKind, Feed
-from daemon.model.notices import SeenAs
+from daemon.model.notices import CORRECTION, SeenAs
 from daemon.model.states import Stands
 from daemon.notices.renewal import Renewal, Word, absence, word_of
 from daemon.notices.writer import ACTOR, Book
@@ -70,6 +70,8 @@ def confirms(question: Question, word: Word) -> bool:
     """Whether a word only says again what the notice was made from: nothing of it moves."""
     notice, line = question.claim.notice, word.line
     if line is None or word.how != SeenAs.MATCH or notice["stands"] != Stands.YES.value:
+        return False
+    if notice["stage"].startswith(CORRECTION):  # what was told meanwhile may have made it needless
         return False
     return line.fact.values == question.inputs.fact.values and line.fact.items == question.inputs.fact.items
 
@@ -179,12 +181,11 @@ class Asker:
         """Answers by the start of the reading they come from, each asked one recorded first; what only confirms is left out."""
         found: dict[datetime, list[tuple[Question, Word]]] = defaultdict(list)
         for question, word in pairs:
-            known = from_micros(question.claim.notice["known_at"])
             if question.inputs.fact.subject in asked:
                 recorded = replace(word, cause=self._recorded(tx, question, word, now))
                 found[now].append((question, recorded))
             elif not confirms(question, word):
-                found[max(known, question.inputs.started)].append((question, word))
+                found[question.inputs.started].append((question, word))
         return found
 
     @staticmethod

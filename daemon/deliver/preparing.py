@@ -24,13 +24,14 @@ from daemon.model.states import MessageState, Stands
 from daemon.notices.passing import after_message
 from daemon.notices.writer import ACTOR
 from daemon.rules.schema import Rule
-from daemon.store import consents, contacts, outbox, pages, seals, subjects, trail, worklist
+from daemon.store import consents, contacts, doubts, outbox, pages, seals, subjects, trail, worklist
 from daemon.store.contacts import Contact
 from daemon.store.db import Store, Tx
 from daemon.store.outbox import Claim
 from daemon.store.tables import messages, notices
 from daemon.world import World
 
+LATER = timedelta(seconds=1)
 AT_REST = timedelta(days=3650)
 """How far ahead a message is put that rests until something else wakes it."""
 
@@ -102,6 +103,14 @@ class Desk:
         return consents.state_of(said, claim.notice["category"], claim.message["channel"]) == consents.OUT
 
 
+def is_over(notice: RowMapping, rule: Rule, now: datetime) -> bool:
+    """Whether a notice may no longer leave: its window has ended untold, or its deadline has and it is not sent late."""
+    if '"late"' in notice["marks"]:
+        return False
+    end = notice["window_end"] if notice["told_at"] is None else notice["deadline"]
+    return bool(end <= micros(now)) and (notice["told_at"] is None or notice["late"] == "drop")
+
+
 class Preparer:
     """Commits `sending` for the claims of one pass."""
 
@@ -115,7 +124,8 @@ class Preparer:
             going = [c for c in desk.claims if not c.message["ever_in_doubt"] and self._goes(tx, desk, c, unasked, now)]
             for claim in self._with_address(tx, desk, going, now):
                 self._first(tx, desk, claim, claim.notice["id"] in unasked, now)
-            desk.letters += [self._repeat(desk, c) for c in desk.claims if c.message["ever_in_doubt"]]
+            doubtful = [c for c in desk.claims if c.message["ever_in_doubt"]]
+            desk.letters += [self._repeat(desk, c) for c in doubtful if self._may_repeat(tx, c, now)]
             sendings = self._commit(tx, desk.letters, now)
         return sendings, len(claims) - len(sendings)
 
@@ -130,6 +140,9 @@ class Preparer:
         due = max(micros(now), notice["not_before"])
         if notice["outcome"] is not None or notice["held"] or notice["stands"] == Stands.NO.value or due > micros(now):
             outbox.put_back(tx, message["id"], fence, due=due, why=notice["stands_why"])
+            return False
+        if is_over(notice, rule, now):  # the ask has moved its window; the next look at windows gives it its end
+            outbox.put_back(tx, message["id"], fence, due=micros(now + LATER), why="its window is over")
             return False
         if not self._known(tx, claim, rule, notice["id"] in unasked, now):
             return False
@@ -202,6 +215,14 @@ class Preparer:
         body = seals.put(tx, notice["client"], "body", plain, now)
         terms = notice["terms"]
         desk.letters.append(Letter(claim, name, contact.address, contact.sealed, body, terms, outgoing, plain))
+
+    @staticmethod
+    def _may_repeat(tx: Tx, claim: Claim, now: datetime) -> bool:
+        """Once a correction stands the old bytes are never repeated: the message stays in doubt."""
+        if not outbox.corrected(tx, claim.notice["id"]):
+            return True
+        doubts.stay_in_doubt(tx, claim.message["id"], claim.fence, due=micros(now))
+        return False
 
     def _repeat(self, desk: Desk, claim: Claim) -> Letter:
         """The exact bytes again, to the same address by the same gateway."""

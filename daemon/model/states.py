@@ -33,7 +33,7 @@ _S = MessageState
 
 OUR_MOVES: dict[MessageState, frozenset[MessageState]] = {
     _S.QUEUED: frozenset({_S.CLAIMED, _S.EXPIRED, _S.CANCELLED}),
-    _S.CLAIMED: frozenset({_S.SENDING, _S.QUEUED, _S.EXPIRED, _S.CANCELLED}),
+    _S.CLAIMED: frozenset({_S.SENDING, _S.QUEUED, _S.REJECTED, _S.IN_DOUBT, _S.EXPIRED, _S.CANCELLED}),
     _S.SENDING: frozenset({_S.ACCEPTED, _S.IN_DOUBT, _S.RETRY, _S.REJECTED}),
     _S.RETRY: frozenset({_S.QUEUED, _S.EXPIRED, _S.CANCELLED}),
     _S.IN_DOUBT: frozenset({_S.ACCEPTED, _S.QUEUED, _S.REVOKING}),
@@ -47,7 +47,8 @@ OUR_MOVES: dict[MessageState, frozenset[MessageState]] = {
     _S.EXPIRED: frozenset(),
     _S.CANCELLED: frozenset(),
 }
-"""Our own moves, complete. `expired` and `cancelled` are barred to a message that has ever been in doubt."""
+"""Our own moves, complete. `claimed -> rejected`: nothing can leave (no contact, no card); `claimed -> in_doubt`: a repeat that a
+correction bars. `expired` and `cancelled` are barred to a message that has ever been in doubt."""
 
 RECEIPT_RANK: dict[MessageState, int] = {
     _S.ACCEPTED: 1,

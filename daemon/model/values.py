@@ -57,3 +57,11 @@ def values_json(values: Mapping[str, Value]) -> dict[str, Any]:
 def occurrence_text(occurrence: Mapping[str, Value]) -> str:
     """The canonical text of an occurrence: part of an obligation's identity."""
     return canonical(values_json(occurrence))
+
+
+def terms_json(terms: Mapping[str, Any]) -> dict[str, Any]:
+    """Terms as JSON can hold them: values by `to_json`, rows as lists of mappings."""
+    return {
+        name: [values_json(row) for row in value] if isinstance(value, tuple) else to_json(value)
+        for name, value in terms.items()
+    }

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, RowMapping, update
 
 from daemon.clock import from_micros, micros
 from daemon.model.notices import CloseNotice, RenewNotice
-from daemon.model.states import OPEN, PROVED_NOT_ARRIVED, MessageState, Outcome, outcome_of
+from daemon.model.states import OPEN, PROVED_NOT_ARRIVED, MessageState, Outcome, as_known, outcome_of
 from daemon.notices.standing import sweep
 from daemon.notices.writer import ACTOR, Book, close, message_row, timers_of
 from daemon.rules.schema import Rule
@@ -220,7 +220,11 @@ def finish(
 ) -> Outcome:
     """The outcome of a notice by its best message: at its deadline plus the receipt window, or when nothing more can leave."""
     rows = outbox.of_notice(tx, row["id"])
-    found = outcome_of((MessageState(m["state"]), m["handed_to_sms_at"] is not None) for m in rows)
+    known = [
+        (as_known(MessageState(m["state"]), ever_in_doubt=m["ever_in_doubt"]), m["handed_to_sms_at"] is not None)
+        for m in rows
+    ]
+    found = outcome_of(known)
     served = is_served(rule, rows)
     word = "yes" if served else "unknown" if found in (Outcome.IN_DOUBT, Outcome.ACCEPTED_UNCONFIRMED) else "no"
     record = trail.append(

@@ -20,11 +20,11 @@ from daemon.model.kinds import Absence, Value
 from daemon.model.notices import Planner, Seen, SeenAs, StagePlan, no_plan
 from daemon.model.values import occurrence_text
 from daemon.notices import corrections, levels, standing
-from daemon.notices.identity import terms_digest
 from daemon.notices.writer import Book, Unit, Writer
 from daemon.rules.decider import Decider
 from daemon.rules.functions import Env
 from daemon.store import noticebook, seals, subjects
+from daemon.store.identity import terms_digest
 
 UnitKey: TypeAlias = tuple[int, str]
 """(subject, occurrence text); the text is '' where the rule has levels."""

@@ -19,10 +19,10 @@ from daemon.model.kinds import Value
 from daemon.model.notices import CORRECTION, Change, CloseNotice, EndEpisode, MakeNotice, OpenEpisode, RenewNotice
 from daemon.model.states import MessageState, Outcome, Stands
 from daemon.model.values import occurrence_text
-from daemon.notices.identity import message_id, notice_id
 from daemon.notices.standing import with_late
 from daemon.rules.schema import Rule, Timer
 from daemon.store import noticebook, outbox, subjects, trail, worklist
+from daemon.store.identity import message_id, notice_id
 
 ACTOR = "sys:duenotice"
 NO_TERMS = "0" * 64
@@ -200,6 +200,7 @@ class Writer:
             "window_end": micros(plan.window_end),
             "deadline": micros(plan.deadline),
             "late": plan.late,
+            "last": plan.last,
             "marks": json.dumps(with_late(plan, change.marks, book.now)),
             "stands": change.stands.value,
             "stands_why": change.why,
@@ -238,7 +239,7 @@ class Writer:
         self._renewals.append(values)
         if row["not_before"] != values["not_before"] or row["deadline"] != values["deadline"]:
             self._moves.append({"b_notice": change.id, "due": values["not_before"], "deadline": values["deadline"]})
-        if change.stands is Stands.UNKNOWN and row["stands"] != Stands.UNKNOWN.value:
+        if change.stands is Stands.UNKNOWN and row["stands"] != Stands.UNKNOWN.value and row["told_at"] is None:
             self._unknown(unit, change.id, change.why, change.deadline, record)
 
     def _unknown(self, unit: Unit, notice: str, why: str, deadline: datetime, cause: str) -> None:

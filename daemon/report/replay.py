@@ -11,18 +11,18 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 from sqlalchemy import RowMapping
 
 from daemon.decide.inputs import Inputs, unpack
 from daemon.model.decisions import Decision
-from daemon.model.values import canonical, occurrence_text, values_json
+from daemon.model.values import canonical, occurrence_text, terms_json
 from daemon.report import queries
 from daemon.rules.gates import GateInputs
-from daemon.security.envelope import Key, hmac_id
+from daemon.security.envelope import Key
 from daemon.store import asks, seals, subjects
 from daemon.store.db import Store, Tx
+from daemon.store.identity import terms_digest
 from daemon.store.month_keys import key_by_id
 from daemon.store.rows import chunks
 from daemon.store.sheetlines import Line
@@ -170,17 +170,9 @@ def word_of(decision: Decision) -> dict[str, str]:
         "reason": decision.reason,
         "level": decision.level,
         "occurrence": occurrence_text(decision.occurrence) if decision.occurrence else "",
-        "terms": canonical(plain_terms(decision.terms)) if decision.terms else "",
+        "terms": canonical(terms_json(decision.terms)) if decision.terms else "",
         "marks": ", ".join(decision.marks),
         "gates": "; ".join(f"{g.gate} {g.verdict} {g.reason}".strip() for g in decision.gates),
-    }
-
-
-def plain_terms(terms: Mapping[str, Any]) -> dict[str, Any]:
-    """Terms as JSON holds them: values by model/values.py, rows as lists."""
-    return {
-        name: [values_json(row) for row in value] if isinstance(value, tuple) else values_json({"v": value})["v"]
-        for name, value in terms.items()
     }
 
 
@@ -234,4 +226,4 @@ def _words(inputs: Inputs, decision: Decision) -> tuple[dict[str, str], dict[str
 def _terms(tx: Tx, client: int, decision: Decision) -> str:
     """The digest of terms that a notice keeps: only the client's key can compare them."""
     key = subjects.keys_of(tx, client).commitment_key
-    return hmac_id(key, "terms", canonical(plain_terms(decision.terms))).hex()
+    return terms_digest(key, decision.terms)

@@ -92,3 +92,12 @@ def repeat(tx: Connection, row: RowMapping, *, due: int, record: str) -> bool:
 def wait_longer(tx: Connection, message: str, due: int) -> None:
     """Leave a message in doubt and look again at `due`."""
     tx.execute(update(messages).where(messages.c.id == message, messages.c.state == _S.IN_DOUBT.value).values(due=due))
+
+
+def stay_in_doubt(tx: Connection, message: str, fence: int, *, due: int) -> None:
+    """A claimed repeat that must not leave: in doubt again, under a new fence, looked at again at `due`."""
+    tx.execute(
+        update(messages)
+        .where(messages.c.id == message, messages.c.fence == fence, messages.c.state == _S.CLAIMED.value)
+        .values(state=_S.IN_DOUBT.value, own=_S.IN_DOUBT.value, due=due, lease_until=None, fence=messages.c.fence + 1)
+    )

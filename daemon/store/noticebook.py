@@ -42,7 +42,7 @@ def view(row: RowMapping) -> NoticeView:
         episode=row["episode"],
         level=level,
         marks=tuple(json.loads(row["marks"])),
-        last=row["window_end"] >= row["deadline"],
+        last=bool(row["last"]),
     )
 
 
@@ -97,7 +97,17 @@ def of_episodes(
         eps[row["subject"]].append(row)
         ids.append(row["id"])
     if ids:
-        for row in tx.execute(select(notices).where(notices.c.episode.in_(ids)).order_by(notices.c.made_at)).mappings():
+        since = min(row["opened_at"] for rows in eps.values() for row in rows)
+        told = select(episodes.c.id).where(
+            episodes.c.rule == rule,
+            episodes.c.basis == basis,
+            episodes.c.subject.in_(wanted),
+            episodes.c.ended_at >= since,
+        )  # an ended worse episode that told since then has told the milder ones too
+        query = select(notices).where(
+            or_(notices.c.episode.in_(ids), and_(notices.c.episode.in_(told), notices.c.told_at >= since))
+        )
+        for row in tx.execute(query.order_by(notices.c.made_at)).mappings():
             mine[row["subject"]].append(row)
     return eps, mine
 
@@ -273,7 +283,7 @@ def due_windows(tx: Connection, now: int, limit: int = 500) -> list[RowMapping]:
             notices.c.outcome.is_(None),
             notices.c.told_at.is_(None),
             notices.c.window_end <= now,
-            ~and_(notices.c.late == "send_marked", notices.c.marks.contains('"late"')),
+            ~and_(notices.c.late == "send_marked", notices.c.marks.contains('"late"'), notices.c.stands != "no"),
         )
         .limit(limit)
     )

@@ -274,16 +274,22 @@ def _write_settled(tx: Connection, done: Sequence[Settle], after: Mapping[str, M
     tx.execute(_END_ATTEMPT, ended)
     for one in done:
         if MessageState(after[one.message]["state"]) not in TOLD:
-            untell(tx, after[one.message]["notice"])
+            retell(tx, after[one.message]["notice"])
 
 
-def untell(tx: Connection, notice: str) -> None:
-    """A proved refusal: if no other message of the notice may have reached anyone, it is not told."""
-    other = tx.execute(
-        select(messages.c.id).where(messages.c.notice == notice, messages.c.state.in_([s.value for s in TOLD])).limit(1)
-    ).scalar()
-    if other is None:
-        tx.execute(update(notices).where(notices.c.id == notice).values(told_at=None, told_terms=None))
+def retell(tx: Connection, notice: str) -> None:
+    """Whether and in which terms a notice is told, by its messages: a proved refusal undoes it, a receipt of a refused one
+    does it. The newest attempt of a message that may have arrived says the terms."""
+    query = (
+        select(messages.c.terms, attempts.c.started_at)
+        .join(attempts, attempts.c.message == messages.c.id)
+        .where(messages.c.notice == notice, messages.c.state.in_([s.value for s in TOLD]))
+        .order_by(attempts.c.started_at.desc(), attempts.c.id.desc())
+        .limit(1)
+    )
+    newest = tx.execute(query).first()
+    told = (None, None) if newest is None else (newest.started_at, newest.terms)
+    tx.execute(update(notices).where(notices.c.id == notice).values(told_at=told[0], told_terms=told[1]))
 
 
 def of_notice(tx: Connection, notice: str) -> list[RowMapping]:

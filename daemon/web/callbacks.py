@@ -8,6 +8,7 @@ answered. Leaves to others: what a receipt changes.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeAlias
@@ -37,7 +38,7 @@ def routes(
         if channel is None:
             return Reply(404)
         try:
-            received = channel.parse_callback(path, request.headers, request.body, now())
+            received = await asyncio.to_thread(channel.parse_callback, path, request.headers, request.body, now())
         except CallbackRefused as refused:
             note(gateway, "refused", refused)
             return Reply(refused.status_code)

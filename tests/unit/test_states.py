@@ -33,7 +33,8 @@ STARTED = tuple(s for s in MessageState if s not in RECEIPT_RANK or s is S.ACCEP
 # DESIGN section 6, "Message, ours", written out move by move
 DESIGNED = {
     "queued": {"claimed", "expired", "cancelled"},
-    "claimed": {"sending", "queued", "expired", "cancelled"},
+    # and two more: nothing can leave (no contact, no card); a repeat that a correction bars
+    "claimed": {"sending", "queued", "rejected", "in_doubt", "expired", "cancelled"},
     "sending": {"accepted", "in_doubt", "retry", "rejected"},
     "retry": {"queued", "expired", "cancelled"},
     "in_doubt": {"accepted", "queued", "revoking"},

@@ -102,6 +102,7 @@ nonces = Table(
     metadata,
     Column("gateway", Text, nullable=False),
     Column("nonce", Text, nullable=False),
-    Column("at", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),  # of the callback it was used for: its repeat is harmless
+    Column("until", BigInteger, nullable=False),
     PrimaryKeyConstraint("gateway", "nonce"),
 )

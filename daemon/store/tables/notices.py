@@ -71,6 +71,7 @@ notices = Table(
     Column("window_end", BigInteger, nullable=False),
     Column("deadline", BigInteger, nullable=False),
     Column("late", Text, nullable=False),
+    Column("last", Boolean, nullable=False),  # the last stage of its level: what follows its window is `late:`
     Column("marks", Text, nullable=False, server_default="[]"),
     Column("stands", Text, nullable=False),  # model.states.Stands
     Column("stands_why", Text, nullable=False),

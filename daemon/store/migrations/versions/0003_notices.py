@@ -70,6 +70,7 @@ def upgrade() -> None:
         sa.Column("window_end", sa.BigInteger(), nullable=False),
         sa.Column("deadline", sa.BigInteger(), nullable=False),
         sa.Column("late", sa.Text(), nullable=False),
+        sa.Column("last", sa.Boolean(), nullable=False),
         sa.Column("marks", sa.Text(), server_default="[]", nullable=False),
         sa.Column("stands", sa.Text(), nullable=False),
         sa.Column("stands_why", sa.Text(), nullable=False),

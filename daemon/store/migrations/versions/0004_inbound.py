@@ -97,6 +97,7 @@ def upgrade() -> None:
         "nonces",
         sa.Column("gateway", sa.Text(), nullable=False),
         sa.Column("nonce", sa.Text(), nullable=False),
-        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("gateway", "nonce", name=op.f("pk_nonces")),
     )

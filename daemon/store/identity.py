@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from daemon.model.values import canonical, values_json
+from daemon.model.values import canonical, terms_json
 from daemon.security.envelope import hmac_id
 
 
@@ -21,11 +21,4 @@ def message_id(commitment_key: bytes, notice: str, role: str, channel: str, gene
 
 def terms_digest(commitment_key: bytes, terms: Mapping[str, Any]) -> str:
     """What the client is told, as a digest that only the client's key can compare."""
-    return hmac_id(commitment_key, "terms", canonical(_plain(terms))).hex()
-
-
-def _plain(terms: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: [values_json(row) for row in value] if isinstance(value, tuple) else values_json({"v": value})["v"]
-        for name, value in terms.items()
-    }
+    return hmac_id(commitment_key, "terms", canonical(terms_json(terms))).hex()
