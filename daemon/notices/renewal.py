@@ -23,7 +23,7 @@ from daemon.notices import corrections, levels, standing
 from daemon.notices.writer import Book, Unit, Writer
 from daemon.rules.decider import Decider
 from daemon.rules.functions import Env
-from daemon.store import noticebook, seals, subjects
+from daemon.store import noticebook, seals, subjects, worklist
 from daemon.store.identity import terms_digest
 
 UnitKey: TypeAlias = tuple[int, str]
@@ -110,8 +110,23 @@ class Renewal:
             unit = self._unit(tx, word, known[-1]["inputs"] if word.line is None and known else "")
             writer.write(unit, changes, {r["id"]: r for r in known})
             made += len(unit.made)
+            if standing.is_silent(views, seen, self.book.now):
+                self._call(tx, word, known[-1]["id"])
         writer.flush()
         return made
+
+    def _call(self, tx: Connection, word: Word, notice: str) -> None:
+        """A person must tell what no notice can any more."""
+        worklist.open_task(
+            tx,
+            f"again:{notice}",
+            "matches again after its stages were closed without telling",
+            now=self.book.now,
+            rule=self.rule.name,
+            notice=notice,
+            subject=word.key[0],
+            cause=word.cause or self.book.cause,
+        )
 
     def _take_levels(self, tx: Connection, words: Sequence[Word]) -> int:
         day = max(w.business_date for w in words)
