@@ -12,7 +12,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from daemon import failpoints
@@ -23,13 +23,15 @@ from daemon.deliver.preparing import Preparer, Sending
 from daemon.deliver.routes import Routes
 from daemon.deliver.settling import Settler
 from daemon.deliver.upkeep import Upkeep
-from daemon.store import outbox
+from daemon.log import logger
+from daemon.store import outbox, pages
 from daemon.store.db import Store
 from daemon.store.outbox import Claim
 from daemon.world import World
 
 T = TypeVar("T")
 LEASE_SECONDS = 90
+BROKEN_WAIT = timedelta(minutes=1)
 BATCH = 50
 PATIENCE = 0.5
 """Seconds that a pass waits for the feeds it delivers before it looks at everything else again."""
@@ -68,7 +70,7 @@ class Deliverer:
         done = await self._in_store(self.upkeep.pass_, now, self._elapsed())
         done += await self._revoke(now)
         for feed, claims in (await self._in_store(self._claim, now)).items():
-            self._running[feed] = asyncio.create_task(self._deliver(claims, now), name=f"deliver {feed}")
+            self._running[feed] = asyncio.create_task(self._guarded(feed, claims, now), name=f"deliver {feed}")
         if self._running:
             await asyncio.wait(self._running.values(), timeout=PATIENCE)
         for feed in [feed for feed, task in self._running.items() if task.done()]:
@@ -90,6 +92,23 @@ class Deliverer:
             for claim in outbox.claim(tx, micros(now), self.store.boot, until, BATCH, busy):
                 found[claim.message["feed"]].append(claim)
         return found
+
+    async def _guarded(self, feed: str, claims: Sequence[Claim], now: datetime) -> int:
+        """Deliver one feed's claims; an error of ours there pages a person and costs no other feed. What has not left is put
+        back for a while, what is in `sending` its lease brings into doubt."""
+        try:
+            return await self._deliver(claims, now)
+        except Exception as reason:
+            logger.opt(exception=True).error("delivery broke on an error of ours", action="deliver", feed=feed)
+            await self._in_store(self._broke, feed, claims, type(reason).__name__, now)
+            return 0
+
+    def _broke(self, feed: str, claims: Sequence[Claim], what: str, now: datetime) -> None:
+        with self.store.write() as tx:
+            for claim in claims:
+                due = micros(now + BROKEN_WAIT)
+                outbox.put_back(tx, claim.message["id"], claim.fence, due=due, why="an error of ours")
+            pages.page(tx, f"deliver:{feed}", "urgent", f"feed {feed}: delivery breaks on {what}", now=now)
 
     async def _deliver(self, claims: Sequence[Claim], now: datetime) -> int:
         """Ask again, prepare, send, settle."""

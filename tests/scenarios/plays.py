@@ -255,6 +255,7 @@ SCENARIOS: dict[str, Scenario] = {
     "a source that changed at the claim": replace(
         BASE, fill=STAYS_SHORT, broken=fails_at_noon(SourceChanged("part sh: found another column"))
     ),
+    "an error of ours at the claim": replace(BASE, fill=STAYS_SHORT, broken=fails_at_noon(RuntimeError("unforeseen"))),
     "a file lands late": replace(BASE, fill=no_file(SHORT), acts=(lands("08:10"),)),
     "a file lands after its stage": replace(
         BASE,

@@ -93,6 +93,13 @@ def test_what_cannot_be_known_at_the_claim_silences_nobody(name: str, tmp_path: 
     assert "unknown:noon" in [task for task, _ in result.tasks]
 
 
+def test_an_error_of_ours_under_one_feed_pages_a_person_and_is_tried_again(tmp_path: Path) -> None:
+    result = play("an error of ours at the claim", tmp_path)
+    assert result.told_at[f"{ONE} noon"] == "12:10"
+    assert "deliver:allotments" in result.pages
+    assert len(result.texts(MINE)) == 3
+
+
 def test_what_is_gone_from_the_next_whole_reading_is_withdrawn(tmp_path: Path) -> None:
     result = play("an empty answer before the claim", tmp_path)
     assert result.stages(ONE) == {
