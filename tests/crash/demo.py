@@ -17,8 +17,10 @@ from typing import TypeAlias
 
 from sqlalchemy import select
 
+from daemon.deliver.rendering import unpack
 from daemon.failpoints import ONCE, VARIABLE
 from daemon.security.keyring import Keyring
+from daemon.store import seals
 from daemon.store.db import Store
 from daemon.store.tables import messages, notices
 
@@ -29,15 +31,18 @@ PATIENCE = 150
 Obligation: TypeAlias = tuple[str, str, str]
 """Rule, stage, occurrence: an obligation without its subject, whose number another installation counts differently."""
 
+Told: TypeAlias = tuple[str, Obligation]
+"""Whom, of what."""
+
 
 @dataclass(frozen=True)
 class End:
-    """How a demo ended. `arrived`: how often the carrier has each (recipient, obligation); `twice`: obligations of messages it
-    has more than once; `doubtful`: of messages that have been in doubt; `outcomes`: how often each (obligation, outcome)."""
+    """How a demo ended. `arrived`: how often the carrier has taken a message for each; `twice`: those of messages that it has
+    more than once; `doubtful`: those of messages that have been in doubt; `outcomes`: how often each (obligation, outcome)."""
 
-    arrived: Counter[tuple[str, Obligation]]
-    twice: set[Obligation]
-    doubtful: set[Obligation]
+    arrived: Counter[Told]
+    twice: set[Told]
+    doubtful: set[Told]
     outcomes: Counter[tuple[Obligation, str | None]]
     requests: int
 
@@ -83,24 +88,26 @@ class Demo:
     def end(self) -> End:
         """Read the carrier's ledger and the store."""
         with closing(sqlite3.connect(self.folder / "carrier.sqlite")) as db:
-            taken = db.execute("SELECT message_id, recipient FROM message").fetchall()
+            taken = [id for (id,) in db.execute("SELECT message_id FROM message")]
             requests = db.execute("SELECT count(*) FROM request").fetchone()[0]
         of, doubtful, outcomes = self._store()
-        unknown = [id for id, _ in taken if id not in of]
+        unknown = [id for id in taken if id not in of]
         assert not unknown, f"the carrier has {len(unknown)} messages that the store does not know"
-        arrived = Counter((recipient, of[id]) for id, recipient in taken)
-        times = Counter(id for id, _ in taken)
+        arrived = Counter(of[id] for id in taken)
+        times = Counter(taken)
         return End(arrived, {of[id] for id, n in times.items() if n > 1}, doubtful, outcomes, requests)
 
-    def _store(self) -> tuple[dict[str, Obligation], set[Obligation], Counter[tuple[Obligation, str | None]]]:
+    def _store(self) -> tuple[dict[str, Told], set[Told], Counter[tuple[Obligation, str | None]]]:
+        """By platform id what a message told whom; those in doubt; the outcomes."""
         store = Store.open(self.folder / "state", keyring=Keyring.load(self.folder / "keys.json"), node="test")
         try:
             with store.read() as tx:
                 rows = {row["id"]: row for row in tx.execute(select(notices)).mappings()}
-                sent = tx.execute(select(messages)).mappings().all()
+                sent = tx.execute(select(messages).where(messages.c.body.is_not(None))).mappings().all()
+                bodies = seals.get_many(tx, [row["body"] for row in sent])
         finally:
             store.close()
         name = {id: (row["rule"], row["stage"], row["occurrence"]) for id, row in rows.items()}
-        doubtful = {name[row["notice"]] for row in sent if row["ever_in_doubt"]}
-        of = {row["platform_id"]: name[row["notice"]] for row in sent if row["platform_id"]}
-        return of, doubtful, Counter((name[id], row["outcome"]) for id, row in rows.items())
+        told = {row["platform_id"]: (unpack(bodies[row["body"]]).recipient, name[row["notice"]]) for row in sent}
+        doubtful = {told[row["platform_id"]] for row in sent if row["ever_in_doubt"]}
+        return told, doubtful, Counter((name[id], row["outcome"]) for id, row in rows.items())
