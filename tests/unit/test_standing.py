@@ -243,5 +243,5 @@ def test_dates_that_move_after_every_stage_was_closed_untold_call_a_person() -> 
     assert is_silent(closed, moved, at(1500))
     assert makes(renew(closed, moved, at(1500))) == []
     assert not is_silent(day_made(), moved, at(1500))
-    assert not is_silent([tell(n, at(480)) for n in closed], moved, at(1500))
+    assert not is_silent([tell(n, 480) for n in closed], moved, at(1500))
     assert not is_silent(closed, seen(SeenAs.NO, started=1500), at(1500))
