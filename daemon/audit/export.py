@@ -3,7 +3,7 @@
     checkpoint  tile/…            the log up to that checkpoint, nothing narrower and nothing later
     schemas/KIND.json             JSON Schema of each kind's `data`
     rules/<digest>                the bytes of each rule set given, named by their SHA-256
-    SHA256SUMS                    hashes of schemas and rule sets
+    SHA256SUMS                    hashes of schemas, rule sets and procedure
     PROCEDURE.md                  how to verify all this with openssl and sha256sum
 
 Keys are never inside: a verifier key must come another way. What is copied is not verified here; the reader verifies.
@@ -49,11 +49,11 @@ def export_folder(read: Read, out: Path, rule_sets: Mapping[str, bytes]) -> Chec
     others = {f"rules/{digest}": raw for digest, raw in rule_sets.items()}
     for kind, schema in documents().items():
         others[f"schemas/{kind}.json"] = (json.dumps(schema, indent=1, sort_keys=True) + "\n").encode()
+    others["PROCEDURE.md"] = PROCEDURE.encode()
     for path, raw in sorted(others.items()):
         _put(out / path, raw)
     sums = "".join(f"{sha256(raw).hexdigest()}  {path}\n" for path, raw in sorted(others.items()))
     (out / "SHA256SUMS").write_text(sums, "utf-8")
-    (out / "PROCEDURE.md").write_text(PROCEDURE, "utf-8")
     return head
 
 

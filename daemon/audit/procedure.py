@@ -4,7 +4,7 @@ PROCEDURE = r"""# How to verify this log without our software
 
 This folder holds a log: `tile/entries/` the records, `tile/0/` and up their Merkle tree (RFC 6962, laid out as C2SP
 tlog-tiles), `checkpoint` its signed head (C2SP signed note, Ed25519), `schemas/` what a record may say, `rules/` the
-rule sets that records name under `set`, `SHA256SUMS` the hashes of schemas and rule sets.
+rule sets that records name under `set`, `SHA256SUMS` the hashes of schemas, rule sets and this page.
 
 You need bash, openssl 1.1.1 or newer, sha256sum, and the log's verifier key, `name+id+base64`. **Take the key from
 elsewhere**: a contract, a published page, an earlier report. A key that comes with the log proves nothing.

@@ -9,6 +9,8 @@
     7 sheets     every sheet that a poll names has the hash that it names (skipped when no sheets are given)
     8 ids        no id occurs twice
     9 seen       a head seen earlier is the beginning of this log (skipped when none is given)
+   10 beside     rule sets, schemas and procedure of an export have the hashes in SHA256SUMS, rule sets also the hash that
+                 is their name (skipped for a live log, which has none)
 
 Each says ok, not ok with the first bad index, or skipped. Without a head kept elsewhere the verdict is never
 "complete": whoever holds the signing key can sign a shorter log. One pass, bundle by bundle; memory is the tree's edge
@@ -17,6 +19,7 @@ and the set of ids, about 130 bytes a record. `folder.py` gives the files and th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -39,7 +42,12 @@ from daemon.errors import SealBroken
 
 NAMES = {
     1: "head", 2: "entries", 3: "tiles", 4: "root", 5: "records", 6: "causes", 7: "sheets", 8: "ids", 9: "seen",
+    10: "beside",
 }  # fmt: skip
+
+SUMS = "SHA256SUMS"
+_SUM = re.compile(r"([0-9a-f]{64})  ((?:[A-Za-z0-9_][A-Za-z0-9_.-]*/)*[A-Za-z0-9_][A-Za-z0-9_.-]*)")
+"""A line of it. Paths stay inside the export."""
 
 Sheets: TypeAlias = Callable[[Mapping[str, Any]], Iterable[bytes] | None]
 """Gives the plain bytes of the sheet that an entry of a poll's `data.sheets` names, in pieces; None when it is past its
@@ -123,7 +131,34 @@ def verify(
         found.bad(4, f"root not computed: {walk.tree.size} of {head.size} records could be read")
     if earlier is not None and earlier.size <= head.size and walk.earlier_root != earlier.root:
         found.bad(9, f"the first {earlier.size} records are not those of the head seen earlier")
-    return Report(_checks(found, head, walk, sheets is None, earlier), head)
+    beside = _beside(read, found)
+    return Report((*_checks(found, head, walk, sheets is None, earlier), beside), head)
+
+
+def _beside(read: Read, found: _Findings) -> Check:
+    """Check 10: what an export holds beside the log."""
+    try:
+        sums = read(SUMS).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return found.check(10, "none: not an export", skipped=True)
+    lines = sums.removesuffix("\n").split("\n")
+    for number, line in enumerate(lines, 1):
+        given = _SUM.fullmatch(line)
+        if given is None:
+            found.bad(10, f"{SUMS}:{number}: found {line[:80]!r}, expected a hash, two spaces, a path")
+            continue
+        digest, path = given.groups()
+        try:
+            actual = sha256(read(path)).hexdigest()
+        except FileNotFoundError:
+            actual = "no file"
+        if actual != digest:
+            found.bad(10, f"{path}: found {actual}, expected {digest}")
+        elif path.startswith("rules/") and path != f"rules/{actual}":
+            found.bad(10, f"{path}: found {actual}, expected the hash that is its name")
+    if lines != sorted(lines, key=lambda line: line.partition("  ")[2]) or not sums.endswith("\n"):
+        found.bad(10, f"{SUMS}: found lines out of order or an end without a line feed")
+    return found.check(10, f"{len(lines)} files")
 
 
 def _checks(
@@ -145,7 +180,7 @@ def _checks(
 
 
 def _without_head(found: _Findings) -> Report:
-    rest = (Check(number, NAMES[number], None, "not run: there is no head") for number in range(2, 10))
+    rest = (Check(number, NAMES[number], None, "not run: there is no head") for number in range(2, 11))
     return Report((found.check(1, ""), *rest), None)
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from daemon.audit.checkpoint import parse_vkey
 from daemon.audit.export import export_folder, pack
 from daemon.audit.folder import folder_reader, verify_folder
 from daemon.audit.schemas import KINDS
+from daemon.audit.verify import Check
 from tests.outside.logs import KEK, ORIGIN, SET, SIGNING, chain, published
 
 SETS = {SET: b"rule set"}
@@ -157,5 +159,20 @@ def test_hashes_of_schemas_and_rule_sets_are_listed(tmp_path: Path) -> None:
     assert listed == {
         path.relative_to(out).as_posix(): sha256(path.read_bytes()).hexdigest()
         for path in files(out)
-        if path.parent.name in {"schemas", "rules"}
+        if path.parent.name in {"schemas", "rules"} or path.name == "PROCEDURE.md"
     }
+
+
+def test_a_flipped_byte_beside_the_log_is_found(tmp_path: Path) -> None:
+    out, vkey = exported(tmp_path, 3)
+    keys = [parse_vkey(vkey)]
+    assert verify_folder(out, keys).checks[-1] == Check(10, "beside", True, f"{len(files(out)) - 4} files")
+    beside = [out / "PROCEDURE.md", out / "SHA256SUMS", *(out / "rules").iterdir(), out / "schemas" / "poll.json"]
+    for path in beside:
+        raw = path.read_bytes()
+        for offset in range(0, len(raw), 7 if path.name == "SHA256SUMS" else 97):
+            path.write_bytes(raw[:offset] + bytes((raw[offset] ^ 1 << offset % 8,)) + raw[offset + 1 :])
+            assert [c.number for c in verify_folder(out, keys).checks if c.ok is False] == [10], (path.name, offset)
+        path.write_bytes(raw)
+    next((out / "rules").iterdir()).unlink()
+    assert "no file" in verify_folder(out, keys).checks[-1].detail
