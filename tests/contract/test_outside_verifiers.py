@@ -8,14 +8,9 @@ they fail.
 from __future__ import annotations
 
 import base64
-import json
-import os
 import random
-import shutil
-import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tlog_scales.reader import TilesReader
@@ -27,76 +22,15 @@ from daemon.audit.checkpoint import VerifierKey
 from daemon.audit.export import export_folder
 from daemon.audit.folder import folder_reader
 from daemon.audit.tree import consistency_proof, inclusion_proof, verify_consistency, verify_inclusion
-from daemon.audit.verify import verify
 from tests.outside.logs import chain, files_of, published, record
+from tests.outside.verifiers import Memory, ask, build_driver, ours_accepts, scales_accepts
 
-DRIVER = Path(__file__).parents[1] / "outside" / "verifylog"
-LIBRARIES = "/usr/share/gocode"
-"""Where Debian puts the sources of Go libraries; GOPATH overrides it."""
 SMALL = 16
-
-
-class Memory:
-    """The files of a log as a backend of `tlog-scales`."""
-
-    def __init__(self, files: dict[str, bytes]) -> None:
-        self.files = files
-
-    def get(self, *path: str) -> bytes | None:
-        return self.files.get("/".join(path))
-
-
-def scales_accepts(files: dict[str, bytes], vkey: str) -> bool:
-    """Signature, root, and every record with its own inclusion proof, by `tlog-scales`; whatever it raises is a no."""
-    try:
-        _scales(files, vkey)
-    except Exception:
-        return False
-    return True
-
-
-def _scales(files: dict[str, bytes], vkey: str) -> None:
-    reader = TilesReader(Memory(files))
-    head = reader.get_checkpoint()
-    # It reads base64, numbers and line ends laxly: what it writes must be what it read.
-    assert head.serialize().encode() == files["checkpoint"]
-    head.verify(Vkey.from_string(vkey))
-    assert reader.calculate_root_hash() == head.root_hash
-    for index in range(head.size):
-        proof = reader.get_inclusion_proof(index, head.size)
-        proof.check(leaf_hash(reader.get_entry(index)), head.root_hash)
-
-
-def ours_accepts(files: dict[str, bytes], vkey: VerifierKey) -> bool:
-    def read(path: str) -> bytes:
-        if path not in files:
-            raise FileNotFoundError(path)
-        return files[path]
-
-    return verify(read, [vkey]).ok
 
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Go driver, built offline from source."""
-    libraries = os.environ.get("GOPATH", LIBRARIES)
-    missing = not shutil.which("go") or not (Path(libraries) / "src/golang.org/x/mod/sumdb/tlog").is_dir()
-    if missing and "CI" not in os.environ:
-        pytest.skip("needs Debian's golang-go and golang-golang-x-mod-dev")
-    binary = tmp_path_factory.mktemp("driver") / "verifylog"
-    settings = {"GO111MODULE": "off", "GOPATH": libraries, "GOFLAGS": "", "CGO_ENABLED": "0"}
-    build = ["go", "build", "-o", str(binary), "."]
-    done = subprocess.run(build, cwd=DRIVER, env=os.environ | settings, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return binary
-
-
-def ask(driver: Path, jobs: Iterable[dict[str, Any]]) -> list[str]:
-    """The driver's answer to each job."""
-    lines = "".join(json.dumps(job) + "\n" for job in jobs)
-    done = subprocess.run([str(driver)], input=lines, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    return build_driver(tmp_path_factory.mktemp("driver"))
 
 
 Log = tuple[Path, dict[str, bytes], VerifierKey]
