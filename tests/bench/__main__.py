@@ -1,0 +1,44 @@
+"""`python -m tests.bench [decide] [poll] [cards] [notices] [--facts N] [--clients N]`: a table, each step as a ratio."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from tests.bench.clockwork import HEAD, Row
+
+NAMES = ("decide", "poll", "cards", "notices")
+
+
+def measure(name: str, folder: Path, facts: int, clients: int) -> list[Row]:
+    """One measurement, in a folder of its own."""
+    from tests.bench import outward, poll
+
+    if name == "decide":
+        return poll.deciding(folder, min(facts, 50_000))
+    if name == "poll":
+        return poll.whole_poll(folder, facts)
+    if name == "cards":
+        return outward.cards(5_000)
+    return outward.notices(folder, clients)
+
+
+def main() -> None:
+    """Measure what was named, else everything."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Each step beside the plainest Python.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; default: all")
+    parser.add_argument("--facts", type=int, default=300_000, help="of the poll (default 300000)")
+    parser.add_argument("--clients", type=int, default=1_500, help="of the demo for `notices` (default 1500)")
+    args = parser.parse_args()
+    if unknown := sorted(set(args.names) - set(NAMES)):
+        parser.error(f"found {', '.join(unknown)}, expected {', '.join(NAMES)}")
+    print(HEAD)
+    for name in args.names or NAMES:
+        with tempfile.TemporaryDirectory(prefix="duenotice-bench-") as folder:
+            for row in measure(name, Path(folder), args.facts, args.clients):
+                print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()
