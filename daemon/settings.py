@@ -58,7 +58,7 @@ class StoreSettings(Section):
 
 
 class KeySettings(Section):
-    """The key file (`duenotice keys init`)."""
+    """The key file (`duenotice init`)."""
 
     file: Secret = "keys.json"
 

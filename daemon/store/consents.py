@@ -79,6 +79,7 @@ def _change(tx: Tx, said: Said, origin: str, now: datetime, actor: str, cause: s
     record = trail.append(tx, "consent", t=now, actor=actor, cause=cause, client=said.client, data=data)
     names = {"client": said.client, "category": said.category, "channel": said.channel}
     if not first:
+        flush(tx)  # what is closed may be of this very reading and still wait
         where = [consents.c[name] == value for name, value in names.items()]
         tx.execute(update(consents).where(*where, consents.c.until.is_(None)).values(until=micros(now)))
     later(

@@ -94,6 +94,7 @@ def take_over(tx: Tx, found: Sequence[Found], *, origin: str, now: datetime, cau
         if before is not None and before.address == address:
             continue
         if before is not None:
+            flush(tx)  # it may be of this very reading and still wait
             _close(tx, before, now)
         made = _insert(tx, contact, address, origin, now, cause, before)
         current[made.client, made.role, made.channel] = made

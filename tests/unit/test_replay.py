@@ -5,13 +5,11 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
-from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.cycle.sheet import plain_terms as terms_of_sheets
 from daemon.model.decisions import Bucket, Decision, GateResult
 from daemon.model.kinds import Absence, Value
-from daemon.report.replay import LINE, MOST_KEPT, ReplayResult, plain_terms, word_of, word_of_line
+from daemon.report.replay import LINE, MOST_KEPT, ReplayResult, word_of, word_of_line
 from daemon.store.sheetlines import Line
 
 DAY = date(2024, 2, 1)
@@ -42,18 +40,6 @@ def test_equal_words_are_no_difference() -> None:
     result.compare("r", LINE, "line", {"bucket": "notify"}, {"bucket": "notify", "more": "x"})
     assert result.identical
     assert result.differences == []
-
-
-def test_one_thing_with_two_differences_counts_once() -> None:
-    result = ReplayResult(DAY)
-    result.compare("r", LINE, "line", {"a": "1", "b": "2"}, {"a": "3", "b": "4"})
-    assert result.different == 1
-    assert [difference.name for difference in result.differences] == ["a", "b"]
-
-
-@given(st.dictionaries(st.sampled_from("abcd"), st.one_of(VALUES, st.tuples(st.fixed_dictionaries({"x": VALUES})))))
-def test_terms_are_written_as_sheets_write_them(terms: dict[str, Value | tuple[dict[str, Value], ...]]) -> None:
-    assert plain_terms(terms) == terms_of_sheets(terms)
 
 
 def test_a_line_and_its_decision_have_the_same_words() -> None:

@@ -83,9 +83,7 @@ def test_a_variable_beats_the_file_and_an_override_beats_both(folder: Path) -> N
     assert (again.web.port, again.log.level) == (1, "DEBUG")
 
 
-def test_all_mistakes_are_reported_at_their_places(
-    folder: Path, edit: Callable[[str, str, str], None]
-) -> None:
+def test_all_mistakes_are_reported_at_their_places(folder: Path, edit: Callable[[str, str, str], None]) -> None:
     edit("duenotice.yaml", "port: 8443", "prot: 8443")
     edit("duenotice.yaml", "lang: zh", "lang: de")
     edit("duenotice.yaml", "every: 60s", "every: 60")
@@ -120,9 +118,7 @@ def test_all_mistakes_are_reported_at_their_places(
     assert texts["duenotice.yaml", "lang"].column == 7
 
 
-def test_a_key_in_the_wrong_file_says_where_it_belongs(
-    folder: Path, edit: Callable[[str, str, str], None]
-) -> None:
+def test_a_key_in_the_wrong_file_says_where_it_belongs(folder: Path, edit: Callable[[str, str, str], None]) -> None:
     edit("carriers.yaml", "carriers:", "web: {}\ncarriers:")
     edit("duenotice.yaml", "node: n1", "node: n1\nsources: {}\nfolder: /tmp")
     found = {(f.path, f.key): f.hint for f in findings(folder)}

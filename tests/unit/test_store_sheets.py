@@ -108,7 +108,9 @@ def test_a_number_with_more_digits_than_its_column_is_kept_exactly(tmp_path: Pat
 
 def test_groups_are_sorted_and_a_subject_is_found_in_any(tmp_path: Path) -> None:
     count = GROUP_LINES + 10
-    written = [line(count - n, operands={"n": Decimal(n)}) for n in range(count)] + [line(7, operands={"n": Decimal(-1)})]
+    written = [line(count - n, operands={"n": Decimal(n)}) for n in range(count)] + [
+        line(7, operands={"n": Decimal(-1)})
+    ]
     reader = read(write(tmp_path, written, [("n", Type.QUANTITY)]))
     assert len(reader) == count + 1
     subjects = [x.subject for x in reader.lines()]
@@ -194,7 +196,13 @@ def test_a_line_without_an_operand_is_refused(tmp_path: Path) -> None:
 
 
 def test_another_reader_reads_the_clear_file(tmp_path: Path) -> None:
-    operands = [("ratio", Type.RATIO), ("status", Type.ENUM), ("since", Type.DATE), ("cured", Type.BOOL), ("t", Type.TIME)]
+    operands = [
+        ("ratio", Type.RATIO),
+        ("status", Type.ENUM),
+        ("since", Type.DATE),
+        ("cured", Type.BOOL),
+        ("t", Type.TIME),
+    ]
     values = {"ratio": Decimal("1.3"), "status": "normal", "since": DAY, "cured": False, "t": time(14, 30)}
     written = [
         line(2, operands=values, bucket="notify", level="call", items=({"due": Decimal("12.50")},)),
