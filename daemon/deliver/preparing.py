@@ -218,8 +218,8 @@ class Preparer:
 
     @staticmethod
     def _may_repeat(tx: Tx, claim: Claim, now: datetime) -> bool:
-        """Once a correction stands the old bytes are never repeated: the message stays in doubt."""
-        if not outbox.corrected(tx, claim.notice["id"]):
+        """Once a correction stands, or newer terms are known, the old bytes are never repeated: it stays in doubt."""
+        if not outbox.is_overtaken(tx, claim.message, claim.notice):
             return True
         doubts.stay_in_doubt(tx, claim.message["id"], claim.fence, due=micros(now))
         return False

@@ -116,11 +116,11 @@ class Upkeep:
 
     def _resolve(self, tx: Tx, row: RowMapping, now: datetime) -> None:
         """No receipt came in time: revoke where that proves something, else repeat where the platform honours our id, else the
-        rule's choice. A correction that stands bars a repeat."""
+        rule's choice. A correction that stands, or newer terms, bar a repeat."""
         notice = self._notice(tx, row["notice"])
         rule, gateway = self._rule(notice), self.routes.gateways[row["gateway"]]
         traits = gateway.channel.traits
-        bound = row["tries"] >= 5 or notice["outcome"] is not None or outbox.corrected(tx, notice["id"])
+        bound = row["tries"] >= 5 or notice["outcome"] is not None or outbox.is_overtaken(tx, row, notice)
         if not bound and (traits.repeat == "yes" or (rule.in_doubt == "repeat" and not traits.revoke)):
             record = self._moved(tx, row, notice, "queued", "repeat with the same id", now)
             doubts.repeat(tx, row, due=micros(now), record=record)

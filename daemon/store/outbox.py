@@ -315,6 +315,12 @@ def add(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         tx.execute(messages.insert(), [dict(r) for r in rows])
 
 
+def is_overtaken(tx: Connection, message: RowMapping, notice: RowMapping) -> bool:
+    """Whether the bytes of a message say what is no longer so: its notice is known with other terms by now (a later stage may
+    have told them, and then no correction stands), or a correction of it stands. They are never repeated then."""
+    return bool(message["terms"] != notice["terms"]) or corrected(tx, notice["id"])
+
+
 def corrected(tx: Connection, notice: str) -> bool:
     """Whether a standing correction of this notice exists: then its old bytes are never repeated."""
     return (

@@ -54,7 +54,10 @@ SHORT = payer([("", 500, LOT)], [("", "1000.00"), ("11:00", str(LOT)), ("14:00",
 STAYS_SHORT = payer([("", 500, LOT)], [("", "1000.00")])
 CORRECTED = payer([("", 1000, 2 * LOT), ("11:00", 500, LOT)], [("", RICH)])
 CORRECTED_BACK = payer([("", 1000, 2 * LOT), ("11:00", 500, LOT), ("14:00", 1000, 2 * LOT)], [("", RICH)])
-CORRECTED_IN_DOUBT = payer([("", 1000, 2 * LOT), ("14:25", 500, LOT)], [("", RICH), ("14:00", "1000.00")])
+CORRECTED_IN_DOUBT = payer(
+    [("", 1000, 2 * LOT), ("14:25", 500, LOT)], [("", RICH), ("14:00", "1000.00"), ("14:25", RICH)]
+)
+OVERTAKEN_IN_DOUBT = payer([("", 1000, 2 * LOT), ("14:25", 500, LOT)], [("", RICH), ("14:00", "1000.00")])
 
 
 def busy_for_corrections(outgoing: Outgoing, request: int) -> Answer:
@@ -240,6 +243,9 @@ SCENARIOS: dict[str, Scenario] = {
     "corrected back after it left": replace(BASE, fill=CORRECTED_BACK),
     "corrected while in doubt": replace(
         BASE, fill=CORRECTED_IN_DOUBT, gateway=gateway(cuts_the_second_call), doubt_wait=timedelta(minutes=15)
+    ),
+    "overtaken while in doubt": replace(
+        BASE, fill=OVERTAKEN_IN_DOUBT, gateway=gateway(cuts_the_second_call), doubt_wait=timedelta(minutes=15)
     ),
     "an answer lost": replace(BASE, gateway=gateway(loses_answers)),
     "a null before the claim": replace(

@@ -57,15 +57,27 @@ def test_a_correction_that_left_is_followed_by_a_second_one_when_the_terms_come_
     assert len(result.texts(MINE)) == 3
 
 
-def test_what_is_in_doubt_is_never_repeated_once_a_correction_stands(tmp_path: Path) -> None:
+def test_what_is_in_doubt_is_never_repeated_once_a_correction_has_told(tmp_path: Path) -> None:
     played = Play.new(SCENARIOS["corrected while in doubt"], tmp_path / "w")
     result = played.run()
-    assert result.stages(ONE)["noon"] == "in_doubt"
-    assert result.stages(ONE)["correction/1"] == "delivered"
+    assert result.stages(ONE) == {
+        "morning": "delivered",
+        "noon": "in_doubt",
+        "last_call": "cancelled",
+        "correction/1": "delivered",
+    }
     assert [n.correction_of for n in result.notices if n.correction_of] == ["noon"]
     assert ("doubt", "in doubt whether it arrived") in result.tasks
-    assert not [one for one in result.texts(MINE) if "资金不足提醒" in one]
-    assert played.channel.far.requests == 4, "morning, noon once, last call, correction"
+    assert played.channel.far.requests == 3, "morning, noon once, correction"
+
+
+def test_what_is_in_doubt_is_never_repeated_once_a_later_stage_has_told_newer_terms(tmp_path: Path) -> None:
+    played = Play.new(SCENARIOS["overtaken while in doubt"], tmp_path / "w")
+    result = played.run()
+    assert result.stages(ONE)["noon"] == "in_doubt"
+    assert "11,330.00元" in text(result, "即将截止")
+    assert ("doubt", "in doubt whether it arrived") in result.tasks
+    assert played.channel.far.requests == 3, "morning, noon once, last call"
 
 
 def test_an_answer_that_was_lost_is_asked_for_with_the_same_id(tmp_path: Path) -> None:
