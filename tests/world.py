@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -38,10 +38,9 @@ from daemon.schedule import Timetable
 from daemon.sources import Source, SourceConfig
 from daemon.store import pages, subjects
 from daemon.store.db import Store
-from daemon.store.engine import FILE_NAME
 from daemon.store.tables import messages, notices, tasks
 from daemon.world import World, make_world
-from tests.builders_store import _template, key_file, keyring
+from tests.builders_store import key_file, keyring, new_store
 from tests.fakes import FakeChannel, FarSide
 
 ROOT = Path(__file__).parent.parent
@@ -312,10 +311,7 @@ class Play:
     @classmethod
     def new(cls, scenario: Scenario, folder: Path, **more: Any) -> Play:
         """A new installation with its back office."""
-        (folder / "state").mkdir(parents=True, mode=0o700)
-        file = folder / "state" / FILE_NAME
-        file.write_bytes(_template())
-        file.chmod(0o600)
+        new_store(folder / "state").close()
         (folder / "keys.json").write_bytes(key_file())
         (folder / "keys.json").chmod(0o600)
         scenario.fill(Office.new(folder / "backoffice"))
@@ -530,10 +526,3 @@ def killed(
             shutil.rmtree(copied.folder)
 
     return result, after()
-
-
-@contextmanager
-def writing(play: Play) -> Iterator[Connection]:
-    """A transaction of an act."""
-    with play.store.write() as tx:
-        yield tx
