@@ -25,6 +25,7 @@ from daemon.intake import Intake
 from daemon.log import logger
 from daemon.notices import passing
 from daemon.polls import Polls
+from daemon.publication import Publication
 from daemon.publish import HeadStore, Publisher
 from daemon.rules.load import Loaded
 from daemon.rules.schema import RuleSet
@@ -34,8 +35,6 @@ from daemon.sources.reading import Source
 from daemon.store import noticebook, pages, rulesets, trail
 from daemon.store.db import Store
 from daemon.web import callbacks
-
-PUBLISH_AT = 256
 
 
 @dataclass
@@ -81,12 +80,11 @@ class App:
         self.wake = asyncio.Event()
         self.stopping = False
         self.reloading = False
-        self._published = -parts.publish_every
         self._stepped = False
         self.web: Running | None = None
         self.polls: Polls
         self.waker: Waker | None = None
-        self.publisher: Publisher
+        self.publication: Publication
 
     async def start(self) -> None:
         """Lock, rule set, log, callbacks, children; then nothing of earlier boots is leased. Raises ConfigError before any work."""
@@ -94,9 +92,10 @@ class App:
         now = self.clock.now()
         self.activate(now)
         keys = self.store.keyring
-        self.publisher = Publisher(
+        publisher = Publisher(
             self.parts.log_dir, HeadStore(self.parts.heads), keys, self.parts.origin, trail.TrailStore(self.store)
         )
+        self.publication = Publication(publisher, self.store, self.clock, self.parts.publish_every)
         gateways = {name: gateway.channel for name, gateway in self.parts.routes.gateways.items()}
         routes = callbacks.routes(gateways, self._received, self.clock.now, self._note)
         self.web = await serve(routes, self.parts.host, self.parts.port)
@@ -172,7 +171,7 @@ class App:
         done = await asyncio.to_thread(self.polls.pass_, now, self.ruleset.digest, not self.stopping)
         done += await self.deliverer.pass_(now)
         done += await asyncio.to_thread(self.alarms.tell)
-        await self.publish(now)
+        await self.publication.pass_()
         return done
 
     def _reload(self) -> None:
@@ -194,18 +193,6 @@ class App:
             trail.append(tx, "clock", t=now, actor="sys:duenotice", data={"step_us": micro, "believed": False})
             sentence = f"the wall clock stepped by {step.total_seconds():.0f} s and is not believed"
             pages.page(tx, "clock", "urgent", sentence, now=now)
-
-    async def publish(self, now: datetime, *, whole: bool = False) -> None:
-        """Publish when a minute has passed or enough waits; with `whole`, until nothing waits."""
-        waiting = await asyncio.to_thread(trail.TrailStore(self.store).waiting)
-        overdue = self.clock.elapsed() - self._published >= self.parts.publish_every
-        if waiting and (whole or overdue or waiting >= PUBLISH_AT):
-            await asyncio.to_thread(self._publish_all)
-            self._published = self.clock.elapsed()
-
-    def _publish_all(self) -> None:
-        while self.publisher.publish():
-            pass
 
     async def run(self) -> None:
         """Passes until told to stop, then drain: no new poll, what is in `sending` settles, the log is published."""
@@ -251,7 +238,7 @@ class App:
                 actor="sys:duenotice",
                 data={"boot": self.store.boot, "role": "all", "reason": "drained"},
             )
-        await self.publish(now, whole=True)
+        await self.publication.finish()
         self.deliverer.close()
         for closer in self.parts.closers:
             found = closer()
