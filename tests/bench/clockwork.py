@@ -51,12 +51,12 @@ class Row:
     def __str__(self) -> str:
         ratio = f"{self.seconds / self.plain:8.1f}" if self.plain else "       -"
         each = f"{self.count / self.seconds:12,.0f}" if self.seconds else "           -"
-        return f"| {self.name:<28} | {self.count:>9,} | {self.seconds:8.2f} | {each} | {self.plain:8.2f} | {ratio} |"
+        return f"| {self.name:<30} | {self.count:>9,} | {self.seconds:8.2f} | {each} | {self.plain:8.2f} | {ratio} |"
 
 
 HEAD = (
-    f"| {'step':<28} | {'count':>9} | {'seconds':>8} | {'a second':>12} | {'plain s':>8} | {'ratio':>8} |\n"
-    f"|{'-' * 30}|{'-' * 10}:|{'-' * 9}:|{'-' * 13}:|{'-' * 9}:|{'-' * 9}:|"
+    f"| {'step':<30} | {'count':>9} | {'seconds':>8} | {'a second':>12} | {'plain s':>8} | {'ratio':>8} |\n"
+    f"|{'-' * 32}|{'-' * 10}:|{'-' * 9}:|{'-' * 13}:|{'-' * 9}:|{'-' * 9}:|"
 )
 
 

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import http.client
 import json
+import socket
 import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
@@ -105,6 +106,8 @@ def card(values: dict[str, Any]) -> bytes:
 def send(path: Path, port: int, bodies: Sequence[bytes]) -> int:
     """Row, request, answer, row: one after the other over one connection, a commit each."""
     link = http.client.HTTPConnection("127.0.0.1", port)
+    link.connect()
+    link.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("CREATE TABLE outbox (id INTEGER PRIMARY KEY, body BLOB, state TEXT)")

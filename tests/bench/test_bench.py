@@ -1,0 +1,28 @@
+"""The bench runs, on a book small enough for a test; its times are not judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.bench.__main__ import measure
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("decide", ["facts decided (margin)"]),
+        ("poll", ["numbers", "read", "map", "decide", "sheet", "notices", "record, counts, sealing"]),
+        ("cards", ["cards rendered (margin call)"]),
+        ("notices", ["notices made, end to end", "messages that left, receipts"]),
+    ],
+)
+def test_every_step_is_measured_beside_the_plain_one(tmp_path: Path, name: str, steps: list[str]) -> None:
+    rows = {row.name: row for row in measure(name, tmp_path, facts=1_000, clients=200)}
+    wanted = [f"poll: {step}" if name == "poll" else step for step in steps]
+    assert set(wanted) <= rows.keys()
+    assert all(rows[step].seconds > 0 and rows[step].count > 0 for step in wanted)
+    assert all(rows[step].plain > 0 for step in wanted if "record" not in step)
