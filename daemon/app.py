@@ -100,7 +100,7 @@ class App:
         routes = callbacks.routes(gateways, self._received, self.clock.now, self._note)
         self.web = await serve(routes, self.parts.host, self.parts.port)
         self.polls = Polls(self.store, self.parts.children, self.parts.poll_children, self.timetable())
-        self.polls.start(self.parts.since or midnight(now))
+        self.polls.start(self.parts.since or midnight(now), now)
         with self.store.write() as tx:
             trail.append(
                 tx,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from daemon.children import Child, ChildConfig, Job
-from daemon.clock import from_micros, micros
+from daemon.clock import SHANGHAI, from_micros, micros
+from daemon.errors import CalendarEnd
 from daemon.log import logger
 from daemon.model.kinds import Feed
 from daemon.model.states import PollState
@@ -20,11 +21,14 @@ from daemon.store.ledger import Poll
 from daemon.store.rows import get_meta, put_meta
 
 FIRST_PRIORITY = 1
-LATE_RETRY = timedelta(minutes=1)
+LATE_RETRY = ((timedelta(minutes=30), timedelta(minutes=1)), (timedelta(hours=2), timedelta(minutes=5)))
+"""How old a late poll is at most, and how long it then waits for its input; an older one waits LATE_LAST."""
+LATE_LAST = timedelta(minutes=15)
 FAILED_RETRY = (timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=5), timedelta(minutes=10))
 GIVE_UP = timedelta(hours=24)
 """A late or failed poll this long after its due time is left to a person."""
 OPENED = "opened_through"
+CALENDAR_WARNING = timedelta(days=60)
 
 
 class Polls:
@@ -37,12 +41,17 @@ class Polls:
         self._failures: dict[int, int] = {}
         self._limits: dict[int, float] = {}  # poll that runs -> its time-out; a reload may have taken its feed away
 
-    def start(self, since: datetime) -> None:
-        """Start the children, free what earlier boots held. `since`: from when on due times are opened in a new store."""
+    def start(self, since: datetime, now: datetime) -> None:
+        """Start the children, free what earlier boots held, tell when the calendar runs out. `since`: from when on due times are
+        opened in a new store."""
+        left = self.timetable.calendar.last - now.astimezone(SHANGHAI).date()
         with self.store.write() as tx:
             ledger.void_leases(tx)
             if get_meta(tx, OPENED) is None:
                 put_meta(tx, OPENED, str(micros(since)))
+            if left < CALENDAR_WARNING:
+                sentence = f"the trading calendar ends on {self.timetable.calendar.last}, in {left.days} days"
+                pages.page(tx, "calendar-ends", "warning", sentence, now=now)
         self.children = [Child(self.config, first_only=i == 0 and self.wanted > 1) for i in range(self.wanted)]
 
     def open_now(self, feed: str, now: datetime) -> None:
@@ -75,7 +84,11 @@ class Polls:
     def _open(self, now: datetime) -> int:
         with self.store.read() as tx:
             through = from_micros(int(get_meta(tx, OPENED) or micros(now)))
-        due = self.timetable.due(through, now)
+        try:
+            due = self.timetable.due(through, now)
+        except CalendarEnd as end:
+            self._calendar_is_over(str(end), now)
+            return 0
         if not due:
             return 0
         with self.store.write() as tx:
@@ -83,6 +96,11 @@ class Polls:
                 ledger.open_due(tx, one.feed, one.at, one.business_date, now=now, skip=one.skip)
             put_meta(tx, OPENED, str(micros(due[-1].at)))
         return len(due)
+
+    def _calendar_is_over(self, why: str, now: datetime) -> None:
+        """No poll can be opened without a calendar; what was decided still leaves, and a person is called, once."""
+        with self.store.write() as tx:
+            pages.page(tx, "calendar", "urgent", f"nothing is polled any more: {why}", now=now)
 
     def _answers(self, now: datetime) -> int:
         found = 0
@@ -102,7 +120,9 @@ class Polls:
     def _plan(self, poll: int, state: str, now: datetime) -> None:
         """When a poll that did not run is tried again."""
         if state == PollState.LATE.value:
-            self._again[poll] = now + LATE_RETRY
+            with self.store.read() as tx:
+                age = now - ledger.poll_of(tx, poll).due
+            self._again[poll] = now + next((wait for limit, wait in LATE_RETRY if age <= limit), LATE_LAST)
         elif state in (PollState.FAILED.value, "dead", "error"):
             failures = self._failures[poll] = self._failures.get(poll, 0) + 1
             self._again[poll] = now + FAILED_RETRY[min(failures, len(FAILED_RETRY)) - 1]

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from daemon.clock import SHANGHAI
+from daemon.errors import CalendarEnd
 from daemon.model.calendar import Calendar
 from daemon.model.kinds import Feed
 from daemon.rules.schema import RuleSet
@@ -71,6 +72,10 @@ class Timetable:
         self.calendar: Calendar = ruleset.calendar
         self.rules = ruleset.rules
         self.covers = covers
+        self._empty = (
+            datetime.max.replace(tzinfo=UTC),
+            datetime.min.replace(tzinfo=UTC),
+        )  # a span without any due time
         self._looked: tuple[datetime | None, Due | None] = (None, None)  # since when, and what the next due time is
         self.entries = [
             entry(feed, text)
@@ -81,17 +86,30 @@ class Timetable:
         ]
 
     def due(self, after: datetime, until: datetime) -> list[Due]:
-        """Every due time in (after, until], in order."""
-        return sorted(d for one in self.entries for d in self._of(one, after, until))
+        """Every due time in (after, until], in order. Raises CalendarEnd where a day lies outside the calendar."""
+        since, end = self._empty
+        if since <= after and until < end:
+            return []
+        found = sorted(d for one in self.entries for d in self._of(one, after, until))
+        if not found:
+            fires = [one.trigger.get_next_fire_time(None, until + timedelta(microseconds=1)) for one in self.entries]
+            self._empty = after, min((at for at in fires if at is not None), default=until)
+        return found
 
     def next(self, after: datetime, *, within: timedelta = timedelta(days=90)) -> Due | None:
-        """The next due time that is not skipped."""
+        """The next due time that is not skipped, as far as the calendar reaches."""
         since, found = self._looked
         if since is None or not since <= after < (found.at if found else since + within):
-            each = [next((d for d in self._of(one, after, after + within) if not d.skip), None) for one in self.entries]
+            each = [self._first(one, after, after + within) for one in self.entries]
             found = min((d for d in each if d is not None), default=None)
             self._looked = after, found
         return found
+
+    def _first(self, one: _Entry, after: datetime, until: datetime) -> Due | None:
+        try:
+            return next((d for d in self._of(one, after, until) if not d.skip), None)
+        except CalendarEnd:
+            return None
 
     def _of(self, one: _Entry, after: datetime, until: datetime) -> Iterator[Due]:
         at = one.trigger.get_next_fire_time(None, after + timedelta(microseconds=1))

@@ -60,7 +60,7 @@ def test_a_poll_whose_feed_a_reload_took_away_still_times_out(tmp_path: Path) ->
     child.store = store
     with store.lock():
         polls = Polls(store, None, 0, Timetable(shipped().required(), only_payments))  # type: ignore[arg-type]  # no child is started
-        polls.start(at("07:00"))
+        polls.start(at("07:00"), at("07:00"))
         polls.children = [child]
         polls.pass_(at("07:30"), "set", True)
         assert child.job is not None
