@@ -122,7 +122,10 @@ class App:
                 last = rulesets.active(tx)
             if last is None:
                 raise ConfigError("the rule folder is unusable and no rule set was ever active", loaded.findings)
-            alarms.call(f"the rule folder is unusable; rule set {last.digest[:12]} stays active", key="rules")
+            sentence = f"the rule folder is unusable ({len(loaded.findings)} mistakes); rule set {last.digest[:12]} stays active"
+            with self.store.write() as tx:
+                pages.page(tx, "rules", "urgent", sentence, now=now)
+            alarms.call(sentence, key="rules")
             self.ruleset = self.worlds(last.digest).ruleset
             return self.ruleset
         with self.store.write() as tx:

@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daemon.cli import place
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from daemon.rules.schema import RuleSet
     from daemon.settings import Settings
 
+RULES = ".."
+"""Where the rule folder is, seen from the configuration, when the configuration cannot say (the default of `rules.folder`)."""
 CLASH = "python-daemon"
 """A distribution that installs a package of the same name as ours."""
 
@@ -38,6 +41,7 @@ def go(args: argparse.Namespace) -> int:
         settings = place.settings_of(args)
     except ConfigError as wrong:
         findings += wrong.findings or [_whole(str(args.config), "configuration", wrong)]
+        findings += _of_folder(args.config.parent / RULES)  # the rules can be read all the same
     if settings is not None:
         findings += _of_settings(settings, reach=args.sources)
     screen = screen_of(args)
@@ -71,21 +75,30 @@ def _packages() -> Iterator[Finding]:
 def _of_settings(settings: Settings, *, reach: bool) -> Iterator[Finding]:
     yield from _keys(settings)
     yield from _modes(settings)
-    made: RuleSet | None = None
-    try:
-        from daemon.rules.load import load, read_folder
+    from daemon.rules.load import load, read_folder
 
-        loaded = load(read_folder(settings.path(settings.rules.folder)))
-        made = loaded.ruleset
-        yield from loaded.findings
-    except ConfigError as wrong:
-        yield _whole(str(settings.path(settings.rules.folder)), "rules.folder", wrong)
+    folder = settings.path(settings.rules.folder)
+    yield from _of_folder(folder)
+    try:
+        made = load(read_folder(folder)).ruleset
+    except ConfigError:
+        return
     if made is None:
         return
     yield from _cases(made)
     yield from _names(settings, made)
     if reach:
         yield from _reach(settings, made)
+
+
+def _of_folder(folder: Path) -> Iterator[Finding]:
+    """Every mistake of a rule folder."""
+    from daemon.rules.load import load, read_folder
+
+    try:
+        yield from load(read_folder(folder)).findings
+    except ConfigError as wrong:
+        yield _whole(str(folder), "rules.folder", wrong)
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:

@@ -86,6 +86,7 @@ CHECKS: Mapping[str, tuple[str, str]] = {
     "causes": ("前因后果", "causes before effects"),
     "sheets": ("判定底稿", "sheets"),
     "ids": ("编号唯一", "ids are unique"),
+    "beside": ("随附文件", "files beside the log"),
     "seen": ("与早前签名一致", "contains the head seen earlier"),
 }
 
