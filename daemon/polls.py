@@ -21,7 +21,7 @@ from daemon.store.ledger import Poll
 from daemon.store.rows import get_meta, put_meta
 
 FIRST_PRIORITY = 1
-LATE_RETRY = ((timedelta(minutes=30), timedelta(minutes=1)), (timedelta(hours=2), timedelta(minutes=5)))
+LATE_RETRY = ((timedelta(hours=2), timedelta(minutes=1)), (timedelta(hours=6), timedelta(minutes=5)))
 """How old a late poll is at most, and how long it then waits for its input; an older one waits LATE_LAST."""
 LATE_LAST = timedelta(minutes=15)
 FAILED_RETRY = (timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=5), timedelta(minutes=10))

@@ -39,15 +39,18 @@ class Publication:
         if waiting >= AT or (waiting and self.clock.elapsed() - self._last >= self.every):
             self._task = asyncio.create_task(asyncio.to_thread(self._all), name="publish")
 
-    async def finish(self) -> None:
-        """Publish until nothing waits. Raises what publishing raises but LogBroken, which is told."""
+    async def settled(self) -> None:
+        """Wait until no publication is under way. Raises what publishing raises but LogBroken, which is told."""
         if self._task is not None:
             await asyncio.wait({self._task})
             self._end(self._task)
+
+    async def finish(self) -> None:
+        """Publish until nothing waits. Raises as `settled` does."""
+        await self.settled()
         if not self._broken:
             self._task = asyncio.create_task(asyncio.to_thread(self._all), name="publish")
-            await asyncio.wait({self._task})
-            self._end(self._task)
+            await self.settled()
 
     def _all(self) -> None:
         while self.publisher.publish():

@@ -244,6 +244,12 @@ class HereApp(App):
         self.deliverer = Deliverer(self.store, parts.routes, worlds, self.clock)
         self.intake = Intake(self.store, worlds)
 
+    async def pass_(self) -> int:
+        """One pass, and the publication it began: a copy of the folder holds the log as one instant left it."""
+        done = await super().pass_()
+        await self.publication.settled()
+        return done
+
     def timetable(self) -> Timetable:
         found = super().timetable()
         found.entries = [one for one in found.entries if one.feed.name in self.feeds]
