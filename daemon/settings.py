@@ -41,6 +41,8 @@ def _span(value: object) -> object:
 Span: TypeAlias = Annotated[timedelta, BeforeValidator(_span)]
 Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Signature: TypeAlias = Annotated[str, StringConstraints(pattern=r"^([^【】\[\]\s]{2,18})?$")]
+"""A signature of SMS texts without its brackets 【】, 2 to 18 characters; '' where the gateway adds it (MIIT, 2024-794)."""
 Secret: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 """The name of a file or credential that holds a secret, never the secret."""
 
@@ -134,14 +136,14 @@ class SourceSettings(Section):
 
 class GatewayBase(Section):
     """What every gateway has. `timeout` bounds one attempt; `doubt_wait` is how long a message in doubt waits for a receipt;
-    `signature` is that of SMS texts, as filed with the operator."""
+    `signature` is that of SMS texts, as filed with the operator, without brackets."""
 
     connections: Annotated[int, Field(ge=1, le=1000)] = 20
     timeout: Span = timedelta(seconds=30)
     doubt_wait: Span = timedelta(seconds=60)
     retry_base: Span = timedelta(seconds=2)
     retry_cap: Span = timedelta(minutes=5)
-    signature: str = ""
+    signature: Signature = ""
 
 
 class CtcuGateway(GatewayBase):
@@ -183,7 +185,7 @@ class Grant(Section):
 
     gateway: Name
     port: Annotated[str, StringConstraints(pattern=r"^[0-9]{5,20}$")]
-    signature: Text
+    signature: Signature
     links: bool = False
     per_second: Annotated[int, Field(ge=1)]
     per_day: Annotated[int, Field(ge=1)]

@@ -43,7 +43,7 @@ rules: {folder: .., unsigned: allow}
 """
 CHANNELS = """\
 gateways:
-  trial: {dialect: dryrun, folder: ../cards, signature: 【示例证券】}
+  trial: {dialect: dryrun, folder: ../cards, signature: 示例证券}
 channels: {rcs: [trial], sms: [trial]}
 """
 SOURCES = """\

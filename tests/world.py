@@ -361,7 +361,7 @@ class Play:
         sources = {name: Flaky(one, self.scenario.broken) for name, one in sources.items()}  # type: ignore[misc]
         (self.folder / "heads").mkdir(exist_ok=True)
         child = ChildConfig(self.folder / "state", self.folder / "keys.json", None, "n1-poll", "", configs)
-        gateway = Gateway(self.channel, timeout=5, doubt_wait=self.scenario.doubt_wait, signature="【样例证券】")
+        gateway = Gateway(self.channel, timeout=5, doubt_wait=self.scenario.doubt_wait, signature="样例证券")
         return Parts(
             store=self.store,
             clock=self.clock,

@@ -33,7 +33,7 @@ def add(parsers: Any) -> None:
         "--out", type=Path, metavar="FILE.html", help="also write one HTML page that needs nothing beside itself"
     )
     preview.add_argument(
-        "--signature", default="", metavar="TEXT", help="the signature of SMS texts, such as 【示例证券】"
+        "--signature", default="", metavar="TEXT", help="the signature of SMS texts, without brackets, such as 示例证券"
     )
     preview.set_defaults(go=go)
 

@@ -92,7 +92,7 @@ gateways:
     app_id: duenotice
     app_key_file: ../app_key.txt
     callback_token_file: ../callback_token.txt
-    signature: 【示例证券】
+    signature: 示例证券
     repeat: "{repeat}"
     timeout: 15s
     doubt_wait: 60s

@@ -23,7 +23,7 @@ from tests.bench import plain
 from tests.bench.clockwork import Row, timed
 
 ROOT = Path(__file__).parents[2]
-SIGNATURE = "【示例证券】"
+SIGNATURE = "示例证券"
 
 
 def values_of(n: int) -> dict[str, Any]:

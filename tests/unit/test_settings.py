@@ -181,3 +181,14 @@ def test_a_credential_beats_a_file_of_its_name(folder: Path, tmp_path: Path) -> 
     assert settings.secret("app-key", credentials) == "credential"
     with pytest.raises(KeyUnusable):
         settings.secret("./app-key", credentials)
+
+
+def test_a_signature_stands_without_its_brackets(tmp_path: Path) -> None:
+    """Rendering puts them on; with both, every SMS would begin 【【…】】."""
+    folder = tmp_path / "config"
+    shutil.copytree(SHIPPED, folder)
+    channels = folder / "channels.yaml"
+    channels.write_text(channels.read_text().replace("signature: 示例证券", "signature: 【示例证券】", 1))
+    with pytest.raises(ConfigError) as wrong:
+        load_settings(folder / "duenotice.yaml")
+    assert any("signature" in finding.key for finding in wrong.value.findings)
