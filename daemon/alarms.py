@@ -14,7 +14,7 @@ from daemon.store.db import Store
 def call(sentence: str, *, severity: str = "urgent", key: str = "") -> None:
     """Tell a person now, without a store. `sentence` holds nothing personal."""
     level = "ERROR" if severity == "urgent" else "WARNING"
-    logger.log(level, "page", action="page", severity=severity, key=key, sentence=sentence)
+    logger.log(level, "page", action="page", severity=severity, about=key, sentence=sentence)
 
 
 class Alarms:

@@ -14,7 +14,7 @@ from daemon.channels.tokens import Token
 from daemon.clock import from_micros, micros
 from daemon.deliver.routes import Gateway, Routes
 from daemon.security.envelope import aad
-from daemon.security.masking import phone
+from daemon.security.masking import scrub
 from daemon.settings import CtcuGateway, Settings
 from daemon.store.db import Store
 from daemon.store.tables import nonces, tokens
@@ -95,7 +95,7 @@ def open_routes(settings: Settings, store: Store, transport: Transport, credenti
             )
             channel: Ctcu | DryRun = Ctcu(config, transport, shared, used)
         else:
-            channel = DryRun(name, settings.path(one.folder), phone)
+            channel = DryRun(name, settings.path(one.folder), scrub)
         found[name] = Gateway(
             channel,
             one.connections,

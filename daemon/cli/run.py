@@ -78,6 +78,9 @@ def _guarded(work: Any) -> int:
     except ConfigError as wrong:
         print(wrong, file=sys.stderr)
         return CONFIG
+    except LookupError as unknown:
+        print(f"duenotice: {unknown}", file=sys.stderr)
+        return 2
     except (StoreConflict, StoreBusy) as busy:
         print(f"duenotice: {busy}", file=sys.stderr)
         return TEMPORARY
@@ -136,7 +139,7 @@ async def _once(settings: Settings, feed: str) -> None:
     await app.start()
     try:
         if feed:
-            app.polls.open_now(feed, app.clock.now())
+            app.polls.open_now(feed, app.clock.now())  # LookupError: such a feed is not there
         while await app.pass_() or app.busy:  # noqa: ASYNC110 - a poll child's pipe has no event to wait for
             await asyncio.sleep(0.01 if app.busy else 0)
     finally:

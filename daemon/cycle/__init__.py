@@ -49,11 +49,16 @@ class Heard:
     words: dict[UnitKey, Word] = field(default_factory=dict)
     unsure: set[int] = field(default_factory=set)  # subjects whose line names no occurrence
     present: list[int] = field(default_factory=list)
+    for_a_person: dict[str, list[int]] = field(default_factory=dict)  # why -> subjects
 
     def hear(self, line: Line) -> None:
         decision = line.decisions[self.rule.name]
         key = decision.bucket.value, decision.reason
         self.counts[key] = self.counts.get(key, 0) + 1
+        if decision.bucket in (Bucket.HELD, Bucket.INDETERMINATE):
+            self.for_a_person.setdefault(f"{decision.bucket.value} {decision.reason}", []).append(line.subject)
+        for mark in decision.marks:
+            self.for_a_person.setdefault(f"mark {mark}", []).append(line.subject)
         word = word_of(line, self.rule.name, bool(self.rule.levels))
         if self.rule.levels:
             self.present.append(line.subject)
@@ -99,6 +104,8 @@ def poll(world: World, lease: Lease, now: datetime, *, alive: Callable[[], None]
 def _finish(world: World, lease: Lease, held: Mapping[str, str], now: datetime) -> PollState:
     state = PollState.HELD if held else PollState.RAN
     with world.store.write(yield_lock=True) as tx:
+        for trouble in ("late", "failed", "poll"):
+            pages.acknowledge(tx, f"{trouble}:{lease.feed}", by="sys:poll", now=now)
         ledger.finish(tx, lease, state, ", ".join(f"{r}: {why}" for r, why in sorted(held.items())), now=now)
     return state
 
@@ -170,6 +177,7 @@ def record(
         for one in heard:
             if one.rule.name in held:
                 _open_hold(tx, feed, one, tally, held[one.rule.name], cause, now)
+            _call_a_person(tx, lease, one, cause, now)
         rejected = [*tally.rejects, *tally.reference_rejects]
         readings.add_rejects(tx, lease, rejected, now=now)
         if rejected:
@@ -182,6 +190,22 @@ def record(
                 cause=cause,
             )
     return held
+
+
+def _call_a_person(tx: Tx, lease: Lease, one: Heard, cause: str, now: datetime) -> None:
+    """What could not be decided, what is held, and what is marked reaches a person: a task for each reason of a day, with the
+    subjects' numbers; a mark is paged too."""
+    for why, who in sorted(one.for_a_person.items()):
+        key = f"{one.rule.name}:{lease.business_date}:{why}"
+        shown = ", ".join(map(str, who[:50])) + (" ..." if len(who) > 50 else "")
+        worklist.open_task(
+            tx, key, f"{len(who)} of {one.rule.name}: {why}", now=now, rule=one.rule.name, feed=lease.feed, cause=cause,
+            detail=f"subjects {shown}",
+        )  # fmt: skip
+        if why.startswith("mark "):
+            pages.page(
+                tx, f"{one.rule.name}:{why}", "warning", f"rule {one.rule.name}: {len(who)} facts, {why}", now=now
+            )
 
 
 def _counts(one: Heard, tally: Tally) -> Counts:

@@ -286,7 +286,7 @@ def _good_rows(
     for row in unique(counted(), seen):
         if isinstance(row, Reject):
             tally.rejects.append(row)
-            _tear(kind, row, tally, lookups)
+            _tear(kind, part, row, tally, lookups)
         elif where is not None and evaluate(where, row.values, env) is False:
             tally.rows -= 1
             tally.other += 1
@@ -296,13 +296,17 @@ def _good_rows(
         tally.counted += read
 
 
-def _tear(kind: FactKind, reject: Reject, tally: Tally, lookups: Sequence[Rows]) -> None:
-    """A reject makes its subject's fact not whole. Whose it is says its subject, or its key by way of the look-ups."""
+def _tear(kind: FactKind, part: Part, reject: Reject, tally: Tally, lookups: Sequence[Rows]) -> None:
+    """A reject makes its subject's fact not whole. Whose it is says its subject, or by way of the look-ups its key, or the very
+    value that was refused for the blanks around it."""
     if reject.found == REPEATED:
         return
     subject: Value | None = reject.subject
-    if subject is None and reject.key is not None:
-        named: Values = dict(zip(kind.key, reject.key, strict=False))
+    if subject is None:
+        named: Values = dict(zip(kind.key, reject.key or (), strict=False))
+        named |= {
+            c.field: reject.found.strip() for c in part.columns if c.column == reject.column and reject.key is None
+        }
         for rows in lookups:
             rows.join(named)
         subject = named.get(kind.subject)

@@ -24,7 +24,7 @@ from daemon.model.states import MessageState, Stands
 from daemon.notices.passing import after_message
 from daemon.notices.writer import ACTOR
 from daemon.rules.schema import Rule
-from daemon.store import consents, contacts, doubts, outbox, pages, seals, subjects, trail, worklist
+from daemon.store import consents, contacts, doubts, ledger, outbox, pages, seals, subjects, trail, worklist
 from daemon.store.contacts import Contact
 from daemon.store.db import Store, Tx
 from daemon.store.outbox import Claim
@@ -32,6 +32,7 @@ from daemon.store.tables import messages, notices
 from daemon.world import World
 
 LATER = timedelta(seconds=1)
+SOON = timedelta(seconds=30)
 AT_REST = timedelta(days=3650)
 """How far ahead a message is put that rests until something else wakes it."""
 
@@ -147,11 +148,21 @@ class Preparer:
         if not self._known(tx, claim, rule, notice["id"] in unasked, now):
             return False
         why = "no gateway for the channel" if self.routes.first(message["channel"]) is None else ""
+        if not why and desk.contact(claim) is None and not self._contacts_known(tx, notice):
+            outbox.put_back(tx, message["id"], fence, due=micros(now + SOON), why="contacts were never read yet")
+            return False
         why = why or ("no contact" if desk.contact(claim) is None else "")
         why = why or ("the client refused this channel" if rule.gates.consent != "none" and desk.refuses(claim) else "")
         if why:
             self._refuse(tx, claim, rule, why, now)
         return not why
+
+    def _contacts_known(self, tx: Tx, notice: RowMapping) -> bool:
+        """Whether contacts, and consents where the rule asks for them, have been read since the store was made."""
+        world, rule = self._rule(notice)
+        uses = ("contacts", "consents") if rule.gates.consent != "none" else ("contacts",)
+        kinds = [kind for kind in world.ruleset.kinds.values() if kind.use in uses]
+        return all(ledger.has_run(tx, feed.name) for kind in kinds for feed in kind.feeds)
 
     def _known(self, tx: Tx, claim: Claim, rule: Rule, unasked: bool, now: datetime) -> bool:
         """What is not known goes by the rule's choice: sent, marked, with a task; or held until it can be asked."""

@@ -83,8 +83,8 @@ class Decider:
             if isinstance(value, Absence):
                 reason = program.missing(self._keys[i], value, slots)
                 return Decision(Bucket.INDETERMINATE, reason, "", occurrence, operands=operands, cured=cured)
-            return self._no(self._unless[i], operands, slots, found, cured, occurrence)
-        return self._no("condition", operands, slots, found, cured, occurrence)
+            return self._no(self._unless[i], operands, slots, found, env, cured, occurrence)
+        return self._no("condition", operands, slots, found, env, cured, occurrence)
 
     def in_force(self, env: Env) -> bool:
         """Whether the rule is in force on the business date."""
@@ -117,10 +117,12 @@ class Decider:
         operands: dict[str, Value],
         slots: Values,
         found: tuple[Any, ...],
+        env: Env,
         cured: frozenset[str],
         occurrence: dict[str, Value],
     ) -> Decision:
-        """A no match, believed only while everything in `needs` is true."""
+        """A no match, believed only while everything in `needs` is true. Marked like a match: a figure that two sources tell
+        apart is a person's matter on either side of a line."""
         bucket = Bucket.NO_MATCH
         if False in (met := [value is True for value in found[self._tests : self._rearms]]):
             first = met.index(False)
@@ -128,7 +130,10 @@ class Decider:
             absent = isinstance(value, Absence)
             reason = self.program.missing(f"needs.{name}", value, slots) if absent else f"needs:{name}"
             bucket = Bucket.INDETERMINATE
-        return Decision(bucket, reason, "", occurrence, operands=operands, cured=cured)
+        marks: tuple[str, ...] = ()
+        if self.rule.marks:
+            _, marks = self._gate_facts(*self.program.finish(slots, env))
+        return Decision(bucket, reason, "", occurrence, operands=operands, marks=marks, cured=cured)
 
     def _cured(self, found: tuple[Any, ...]) -> frozenset[str]:
         if not self._levels:

@@ -12,6 +12,9 @@ from decimal import Decimal
 
 from daemon.rules.schema import Cap
 
+FEW = 5
+"""So many may vanish from one poll to the next without a look at their share."""
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -45,7 +48,7 @@ def verdict(cap: Cap, counts: Counts) -> str:
         return f"{counts.notify} to notify, expected at most {cap.maximum}"
     if counts.notify > cap.limit:
         return f"{counts.notify} to notify, the limit is {cap.limit}"
-    if cap.turnover is not None and counts.known and counts.appeared:
+    if cap.turnover is not None and counts.vanished >= FEW:
         share = Decimal(counts.vanished) / Decimal(counts.known)
         if share > cap.turnover:
             return (

@@ -102,6 +102,14 @@ def polls_in(tx: Tx, states: Iterable[PollState], *, feed: str | None = None) ->
     return [_poll(row) for row in tx.execute(query).mappings()]
 
 
+def has_run(tx: Tx, feed: str) -> bool:
+    """Whether a poll of the feed ever ran to its end."""
+    return (
+        tx.execute(select(polls.c.id).where(polls.c.feed == feed, polls.c.state == _P.RAN.value).limit(1)).first()
+        is not None
+    )
+
+
 def claimable(
     tx: Tx,
     *,

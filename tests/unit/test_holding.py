@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.rules.holding import Counts, covers, verdict
+from daemon.rules.holding import FEW, Counts, covers, verdict
 from daemon.rules.schema import Cap
 
 small = st.integers(0, 200)
@@ -30,17 +30,20 @@ small = st.integers(0, 200)
         (Cap(), Counts(3, rows=9), False),
         (Cap(), Counts(0, rows=0, source=0), False),
         (Cap(), Counts(0, rows=0, source=1), True),
-        (Cap(turnover=Decimal("0.2")), Counts(10, known=10, vanished=2, appeared=2), False),
-        (Cap(turnover=Decimal("0.2")), Counts(10, known=10, vanished=3, appeared=3), True),
+        (Cap(turnover=Decimal("0.2")), Counts(10, known=50, vanished=10, appeared=2), False),
+        (Cap(turnover=Decimal("0.2")), Counts(10, known=50, vanished=11, appeared=3), True),
+        (Cap(turnover=Decimal("0.2")), Counts(0, known=50, vanished=50, appeared=0), True),  # an empty answer
+        (Cap(turnover=Decimal("0.2")), Counts(0, known=4, vanished=4, appeared=0), False),  # a few may go
     ],
 )
 def test_a_bound_holds_beyond_it_and_not_at_it(cap: Cap, counts: Counts, held: bool) -> None:
     assert bool(verdict(cap, counts)) is held
 
 
-def test_turnover_needs_others_to_appear_and_something_known() -> None:
+def test_turnover_needs_something_known_and_more_than_a_few_gone() -> None:
     cap = Cap(turnover=Decimal("0.1"))
-    assert verdict(cap, Counts(0, known=10, vanished=10, appeared=0)) == ""
+    assert verdict(cap, Counts(0, known=10, vanished=FEW, appeared=0)) != ""
+    assert verdict(cap, Counts(0, known=10, vanished=FEW - 1, appeared=0)) == ""
     assert verdict(cap, Counts(10, known=0, vanished=0, appeared=10)) == ""
     assert verdict(cap, Counts(10, known=10, vanished=10, appeared=1)) != ""
 
@@ -48,11 +51,11 @@ def test_turnover_needs_others_to_appear_and_something_known() -> None:
 def test_the_reason_names_what_was_found_and_what_is_allowed() -> None:
     assert verdict(Cap(maximum=5), Counts(6)) == "6 to notify, expected at most 5"
     assert verdict(Cap(), Counts(3, rows=9, source=10)) == "source counts 10 rows, read 9"
-    assert "3 of 10" in verdict(Cap(turnover=Decimal("0.2")), Counts(10, known=10, vanished=3, appeared=3))
+    assert "6 of 10" in verdict(Cap(turnover=Decimal("0.2")), Counts(10, known=10, vanished=6, appeared=3))
 
 
 def test_turnover_is_compared_exactly() -> None:
-    third = Counts(3, known=3, vanished=1, appeared=1)
+    third = Counts(3, known=30, vanished=10, appeared=1)
     assert verdict(Cap(turnover=Decimal("0.3333333333333333333333333333")), third) == ""
     assert verdict(Cap(turnover=Decimal("0.3333333333333333333333333332")), third) != ""
 
