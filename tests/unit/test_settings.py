@@ -57,8 +57,8 @@ def test_paths_are_relative_to_the_configurations_folder(folder: Path) -> None:
     settings = load(folder)
     assert settings.path(settings.state) == folder.parent / "state"
     assert settings.path("/var/lib/x") == Path("/var/lib/x")
-    assert settings.source("counter")["url"] == f"sqlite:///{folder.parent}/state/sample/counter.sqlite"
-    assert settings.source("clearing")["folder"] == f"{folder.parent}/state/sample"
+    assert settings.source("counter")["url"] == f"sqlite:///{folder.parent}/backoffice/counter.sqlite"
+    assert settings.source("clearing")["folder"] == f"{folder.parent}/backoffice/files"
 
 
 def test_settings_do_not_change(folder: Path) -> None:
