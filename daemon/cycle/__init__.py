@@ -7,21 +7,20 @@ run repeats the poll and adds what is missing, because what it would make has it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 
 from daemon import failpoints
-from daemon.clock import micros
 from daemon.cycle import people
+from daemon.cycle.heard import Heard, heard_before
 from daemon.cycle.sheet import RuleSheet
-from daemon.decide.lines import Line, LineMaker, subject_kind
+from daemon.decide.lines import LineMaker, subject_kind
 from daemon.decide.reading import FeedReader, Tally
 from daemon.errors import SourceChanged, SourceUnavailable
 from daemon.model.decisions import Bucket
 from daemon.model.kinds import FactKind, Feed
 from daemon.model.states import PollState
-from daemon.notices.renewal import Renewal, UnitKey, Word, absence, word_of
+from daemon.notices.renewal import Renewal, Word, absence
 from daemon.notices.writer import Book
 from daemon.rules.holding import Counts, covers, verdict
 from daemon.rules.schema import Rule
@@ -35,46 +34,6 @@ from daemon.world import World
 UNITS_PER_TX = 50
 HOLD_MEMORY = timedelta(hours=24)
 """How long what a release allowed, or what a hold saw that ended itself, bounds the polls after it."""
-
-
-@dataclass
-class Heard:
-    """What one rule must remember of a reading: its matches, and the word on every unit that has notices or episodes."""
-
-    rule: Rule
-    known: dict[UnitKey, int]  # unit -> client
-    episodes: dict[tuple[int, str], int] = field(default_factory=dict)  # (subject, level) -> the open one
-    counts: dict[tuple[str, str], int] = field(default_factory=dict)
-    matches: list[Word] = field(default_factory=list)
-    words: dict[UnitKey, Word] = field(default_factory=dict)
-    unsure: set[int] = field(default_factory=set)  # subjects whose line names no occurrence
-    present: list[int] = field(default_factory=list)
-    for_a_person: dict[str, list[int]] = field(default_factory=dict)  # why -> subjects
-
-    def hear(self, line: Line) -> None:
-        decision = line.decisions[self.rule.name]
-        key = decision.bucket.value, decision.reason
-        self.counts[key] = self.counts.get(key, 0) + 1
-        if decision.bucket in (Bucket.HELD, Bucket.INDETERMINATE):
-            self.for_a_person.setdefault(f"{decision.bucket.value} {decision.reason}", []).append(line.subject)
-        for mark in decision.marks:
-            self.for_a_person.setdefault(f"mark {mark}", []).append(line.subject)
-        word = word_of(line, self.rule.name, bool(self.rule.levels))
-        if self.rule.levels:
-            self.present.append(line.subject)
-        if word.key in self.known:
-            self.words[word.key] = word
-        elif decision.bucket is Bucket.NOTIFY:
-            self.matches.append(word)
-        elif not decision.occurrence and not self.rule.levels:
-            self.unsure.add(line.subject)
-
-    def episode_of(self, line: Line) -> int | None:
-        """The open episode that a line belongs to, by its level."""
-        return self.episodes.get((line.subject, line.decisions[self.rule.name].level))
-
-    def of(self, bucket: Bucket) -> int:
-        return sum(n for (b, _), n in self.counts.items() if b == bucket.value)
 
 
 def poll(world: World, lease: Lease, now: datetime, *, alive: Callable[[], None] = lambda: None) -> PollState:
@@ -116,7 +75,7 @@ def read_and_decide(
     """Step 1 and the writing of step 2: rows to facts to decisions, a line for each in the sheet of each rule."""
     rules = world.ruleset.rules_of(kind.name)
     with world.store.read() as tx:
-        heard = [_heard(tx, rule, feed.name, now) for rule in rules]
+        heard = [heard_before(tx, rule, feed.name, now) for rule in rules]
     maker = LineMaker(world.store, world.ruleset, world.deciders, kind)
     tally, facts = FeedReader(world.ruleset, world.sources).read(feed, business_date=lease.business_date, now=now)
     digest = world.ruleset.digest
@@ -128,18 +87,6 @@ def read_and_decide(
         if i % 4096 == 0:
             alive()
     return heard, tally, [sheet.finish() for sheet in sheets]
-
-
-def _heard(tx: Tx, rule: Rule, feed: str, now: datetime) -> Heard:
-    episodes: dict[tuple[int, str], int] = {}
-    if rule.levels:
-        open_ = noticebook.open_episodes(tx, rule.name, feed)
-        units = [(subject, "") for subject in open_]
-        episodes = {(subject, row["level"]): row["id"] for subject, rows in open_.items() for row in rows}
-    else:
-        units = list({*noticebook.waiting(tx, rule.name, feed), *noticebook.told(tx, rule.name, feed, micros(now))})
-    clients = subjects.clients_of(tx, {subject for subject, _ in units})
-    return Heard(rule, {unit: clients[unit[0]] for unit in units}, episodes)
 
 
 def record(

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from daemon import cycle
+from daemon.cycle.heard import heard_before
 from daemon.cycle.sheet import RuleSheet
 from daemon.decide.lines import LineMaker
 from daemon.decide.reading import FeedReader
@@ -72,7 +73,7 @@ def whole_poll(folder: Path, facts: int) -> list[Row]:
     with watch.stage("numbers"):
         _numbers(world, facts)
     with world.store.read() as tx:
-        heard = [cycle._heard(tx, rule, FEED, book.DUE) for rule in world.ruleset.rules_of(kind.name)]
+        heard = [heard_before(tx, rule, FEED, book.DUE) for rule in world.ruleset.rules_of(kind.name)]
     sheet = RuleSheet(world.store, lease, world.deciders[RULE], world.ruleset.digest, book.DUE)
     tally, found = FeedReader(world.ruleset, world.sources).read(feed, business_date=book.DAY, now=book.DUE)
     maker = LineMaker(world.store, world.ruleset, world.deciders, kind)
