@@ -123,11 +123,6 @@ def first_day(parameter: Parameter) -> date | None:
     return parameter.values[0].start if parameter.values else None
 
 
-def overdue(parameter: Parameter, today: date) -> timedelta:
-    """How far its review is overdue; negative while it is not."""
-    return today - (parameter.reviewed_on + parameter.review_every)
-
-
 def merge(into: dict[str, Parameter], found: Mapping[str, Parameter], findings: list[Finding]) -> None:
     """Add the parameters of one file; a name that another file has is a finding."""
     for name, parameter in found.items():

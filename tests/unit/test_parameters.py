@@ -14,7 +14,7 @@ from daemon.model.kinds import Absence, Type
 from daemon.rules.decider import Decider
 from daemon.rules.gates import OPEN
 from daemon.rules.load import load
-from daemon.rules.parameters import overdue, read_parameters, read_references
+from daemon.rules.parameters import read_parameters, read_references
 from daemon.rules.schema import Parameter, ParameterValue
 from daemon.yamlfile import Reader
 from daemon.yamlfile import load as load_yaml
@@ -80,12 +80,6 @@ def test_value_is_looked_up_by_the_business_date() -> None:
     rising = fact(counter_ratio=Decimal("1.53"), own_ratio=Decimal("1.53"))
     assert "warning" in late.decide(rising, (), True, OPEN, env(date(2024, 2, 1))).cured
     assert "warning" not in late.decide(rising, (), True, OPEN, env(date(2024, 2, 2))).cured
-
-
-def test_review_falls_due_after_its_interval() -> None:
-    one = parameter((DAY, 1))
-    assert overdue(one, date(2024, 12, 30)) < timedelta(0)
-    assert overdue(one, date(2025, 1, 1)) == timedelta(days=1)
 
 
 def read(text: str) -> tuple[dict[str, Parameter], list[Finding]]:
