@@ -8,14 +8,17 @@ from pathlib import Path
 
 from sqlalchemy import delete, insert, select
 
+from daemon.channels.channel import Channel
 from daemon.channels.ctcu import Ctcu, CtcuConfig
 from daemon.channels.dryrun import DryRun
 from daemon.channels.tokens import Token
+from daemon.channels.webhook import Webhook, WebhookConfig
 from daemon.clock import from_micros, micros
 from daemon.deliver.routes import Gateway, Routes
 from daemon.security.envelope import aad
 from daemon.security.masking import scrub
-from daemon.settings import CtcuGateway, Settings
+from daemon.settings import Settings
+from daemon.settings_gateways import CtcuGateway, WebhookGateway
 from daemon.store.db import Store
 from daemon.store.tables import nonces, tokens
 from daemon.transport import Transport
@@ -93,7 +96,19 @@ def open_routes(settings: Settings, store: Store, transport: Transport, credenti
                 button_bytes=one.button_bytes or None,
                 repeat=one.repeat,
             )
-            channel: Ctcu | DryRun = Ctcu(config, transport, shared, used)
+            channel: Channel = Ctcu(config, transport, shared, used)
+        elif isinstance(one, WebhookGateway):
+            back = one.callback_secret_file
+            own = WebhookConfig(
+                name=name,
+                url=one.url,
+                secret=settings.secret(one.secret_file, credentials),
+                callback_secret=settings.secret(back, credentials) if back else "",
+                timeout=one.timeout.total_seconds(),
+                repeat=one.repeat,
+                revoke=one.revoke,
+            )
+            channel = Webhook(own, transport, used)
         else:
             channel = DryRun(name, settings.path(one.folder), scrub)
         found[name] = Gateway(

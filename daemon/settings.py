@@ -19,38 +19,17 @@ from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from daemon.errors import KeyUnusable
-from daemon.yamlfile import parse_span
+from daemon.settings_gateways import Carrier, Gateway
+from daemon.settings_types import Name, Secret, Section, Span, Text
 
 ENV_PREFIX = "DUENOTICE_"
 MAX_SECRET_BYTES = 65_536
-
-
-def _span(value: object) -> object:
-    found = parse_span(value) if isinstance(value, str) else value
-    if not isinstance(found, timedelta):
-        raise ValueError("a length of time such as 90s, 5m, 2h, 3d")
-    return found
-
-
-Span: TypeAlias = Annotated[timedelta, BeforeValidator(_span)]
-Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
-Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=500)]
-Signature: TypeAlias = Annotated[str, StringConstraints(pattern=r"^([^【】\[\]\s]{2,18})?$")]
-"""A signature of SMS texts without its brackets 【】, 2 to 18 characters; '' where the gateway adds it (MIIT, 2024-794)."""
-Secret: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=500)]
-"""The name of a file or credential that holds a secret, never the secret."""
-
-
-class Section(BaseModel):
-    """A frozen part of the configuration; a key it does not know is a mistake."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False)
 
 
 class StoreSettings(Section):
@@ -132,74 +111,6 @@ class SourceSettings(Section):
     layout: str = ""
     delimiter: str = ","
     max_bytes: Annotated[int, Field(ge=1)] = 536_870_912
-
-
-class GatewayBase(Section):
-    """What every gateway has. `timeout` bounds one attempt; `doubt_wait` is how long a message in doubt waits for a receipt;
-    `signature` is that of SMS texts, as filed with the operator, without brackets."""
-
-    connections: Annotated[int, Field(ge=1, le=1000)] = 20
-    timeout: Span = timedelta(seconds=30)
-    doubt_wait: Span = timedelta(seconds=60)
-    retry_base: Span = timedelta(seconds=2)
-    retry_cap: Span = timedelta(minutes=5)
-    signature: Signature = ""
-
-
-class CtcuGateway(GatewayBase):
-    """A CT/CU chatbot. `button_bytes: 0` counts characters only. `repeat`: does the platform honour a repeated messageId; the
-    specification does not say."""
-
-    dialect: Literal["ctcu"]
-    root: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")]
-    chatbot_id: Annotated[str, StringConstraints(pattern=r"^sip:[^\s@]+@[^\s@]+$")]
-    app_id: Text
-    app_key_file: Secret
-    callback_token_file: Secret
-    version: Name = "v1"
-    button_bytes: Annotated[int, Field(ge=0, le=200)] = 25
-    repeat: Literal["yes", "no", "unknown"] = "unknown"
-
-
-class DryrunGateway(GatewayBase):
-    """Cards as files in a folder: nothing leaves."""
-
-    dialect: Literal["dryrun"]
-    folder: Path
-
-
-Gateway: TypeAlias = Annotated[CtcuGateway | DryrunGateway, Field(discriminator="dialect")]
-
-
-class Filed(Section):
-    """A card's text as filed with an operator."""
-
-    card: Text
-    template_id: Text
-    state: Literal["filed", "pending", "refused"]
-    expires: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
-
-
-class Grant(Section):
-    """What an operator granted for one class of messages. Prices in yuan a message."""
-
-    gateway: Name
-    port: Annotated[str, StringConstraints(pattern=r"^[0-9]{5,20}$")]
-    signature: Signature
-    links: bool = False
-    per_second: Annotated[int, Field(ge=1)]
-    per_day: Annotated[int, Field(ge=1)]
-    price: Annotated[Decimal, Field(ge=0)]
-    templates: tuple[Filed, ...] = ()
-
-
-class Carrier(Section):
-    """One operator: number ranges that are a first guess of it, and what it granted by class of messages."""
-
-    title: Text
-    prefixes: tuple[Annotated[str, StringConstraints(pattern=r"^1[0-9]{2,6}$")], ...] = ()
-    service: Grant
-    marketing: Grant | None = None
 
 
 class Settings(BaseSettings):

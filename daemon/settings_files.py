@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource
 
 from daemon.errors import ConfigError, Finding
-from daemon.settings import ENV_PREFIX, CtcuGateway, DryrunGateway, Settings
+from daemon.settings import ENV_PREFIX, Settings
+from daemon.settings_gateways import CtcuGateway, DryrunGateway, WebhookGateway
 from daemon.yamlfile import FindingsError, YList, YMap, describe, load, near
 
 MAIN = "duenotice.yaml"
@@ -21,7 +22,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
 }
 """Beside the main file, and the keys that stand there and nowhere else."""
 
-TAGS: Mapping[str, type[BaseModel]] = {"ctcu": CtcuGateway, "dryrun": DryrunGateway}
+TAGS: Mapping[str, type[BaseModel]] = {"ctcu": CtcuGateway, "dryrun": DryrunGateway, "webhook": WebhookGateway}
 """Dialects: pydantic names the one it chose in an error's location, where a file has no such key."""
 
 OUTSIDE = frozenset({"DUENOTICE_CONFIG"})

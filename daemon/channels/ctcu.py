@@ -14,12 +14,13 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import format_datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
 import orjson
 
+from daemon.channels.answers import retry_after
 from daemon.channels.channel import (
     CallbackRefused,
     Limits,
@@ -244,7 +245,7 @@ def judge(answer: Answer, platform_id: str, now: datetime) -> Verdict:
     by what stands before it and took nothing; everything else leaves the message in doubt."""
     http = answer.status_code
     if http == 429:
-        return Verdict(R, "http_429", "too many requests", retry_after=_retry_after(answer, now), group="rate")
+        return Verdict(R, "http_429", "too many requests", retry_after=retry_after(answer, now), group="rate")
     if http == 401:
         return Verdict(AUTH, "http_401", "the platform refuses our credentials", group="token")
     if 300 <= http < 500 and http != 408:
@@ -293,19 +294,6 @@ def _period_end(group: str, now: datetime) -> float:
     else:
         start = day.replace(year=day.year + 1, month=1, day=1)
     return (start - now).total_seconds()
-
-
-def _retry_after(answer: Answer, now: datetime) -> float | None:
-    """RFC 9110 section 10.2.3: seconds or an HTTP date; None where it is neither."""
-    text = answer.headers.get("retry-after", "")
-    if text.isdecimal() and text.isascii():
-        return float(min(int(text), 86_400))
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return min(max(0.0, (at - now).total_seconds()), 86_400.0)
 
 
 def signature(token: str, timestamp: str, nonce: str) -> str:

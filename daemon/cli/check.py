@@ -125,7 +125,7 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, str]]:
         if source.url_file:
             yield source.url_file, f"sources.{name}.url_file"
     for name, gateway in settings.gateways.items():
-        for key in ("app_key_file", "callback_token_file"):
+        for key in ("app_key_file", "callback_token_file", "secret_file", "callback_secret_file"):
             if found := getattr(gateway, key, ""):
                 yield found, f"channels.gateways.{name}.{key}"
 

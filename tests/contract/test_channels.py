@@ -1,7 +1,9 @@
-"""What every dialect keeps, run on each: CT/CU against the stand-in carrier, the dry run, and the tests' own gateway."""
+"""What every dialect keeps, run on each: CT/CU against the stand-in carrier, the dry run, the webhook against a strict
+gateway of the firm's own, and the tests' own gateway."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,8 +21,11 @@ from daemon.channels.channel import CallbackRefused, Channel, MemoryNonces, Outg
 from daemon.channels.ctcu import Ctcu, CtcuConfig
 from daemon.channels.dryrun import DryRun
 from daemon.channels.tokens import MemoryTokens
+from daemon.channels.webhook import Webhook, WebhookConfig
+from daemon.server import serve
 from daemon.transport import HttpxTransport
 from tests.fakes import FakeChannel
+from tests.inhouse import InHouse
 
 NOW = datetime(2024, 2, 1, tzinfo=UTC)
 CHATBOT = "sip:106500@botplatform.rcs.domain.cn"
@@ -97,6 +102,25 @@ async def dryrun(folder: Path) -> AsyncIterator[Setting]:
 
 
 @asynccontextmanager
+async def webhook(folder: Path) -> AsyncIterator[Setting]:
+    far, transport = InHouse(bytes(range(32))), HttpxTransport()
+    running = await serve(far.routes(), "127.0.0.1", 0, grace=1)
+    secret = "whsec_" + base64.b64encode(far.secret).decode()
+    url = f"http://127.0.0.1:{running.port}/duenotice"
+    config = WebhookConfig("inhouse", url, secret, secret, repeat="yes", revoke=True)
+
+    async def arrived() -> dict[str, int]:
+        return dict.fromkeys(far.taken, 1)
+
+    async def bytes_of(platform_id: str) -> list[str]:
+        return far.taken[platform_id]
+
+    yield Setting(Webhook(config, transport, MemoryNonces()), arrived, bytes_of)
+    await transport.aclose()
+    await running.stop()
+
+
+@asynccontextmanager
 async def fake(folder: Path) -> AsyncIterator[Setting]:
     channel = FakeChannel()
 
@@ -109,7 +133,7 @@ async def fake(folder: Path) -> AsyncIterator[Setting]:
     yield Setting(channel, arrived, bytes_of)
 
 
-@pytest.fixture(params=[ctcu, dryrun, fake], ids=["ctcu", "dryrun", "fake"])
+@pytest.fixture(params=[ctcu, dryrun, webhook, fake], ids=["ctcu", "dryrun", "webhook", "fake"])
 async def setting(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Setting]:
     async with request.param(tmp_path) as opened:
         yield opened
