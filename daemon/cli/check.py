@@ -37,20 +37,24 @@ def go(args: argparse.Namespace) -> int:
     """All findings; 1 if there is any."""
     findings: list[Finding] = [*_packages()]
     settings: Settings | None = None
+    warnings: list[Finding] = []
     try:
         settings = place.settings_of(args)
     except ConfigError as wrong:
         findings += wrong.findings or [_whole(str(args.config), "configuration", wrong)]
         findings += _of_folder(args.config.parent / RULES)  # the rules can be read all the same
     if settings is not None:
-        findings += _of_settings(settings, reach=args.sources)
+        findings += _of_settings(settings, warnings, reach=args.sources)
     screen = screen_of(args)
     if args.json:
         names = ("path", "line", "column", "key", "found", "allowed", "hint")
-        screen.json([{name: getattr(f, name) for name in names} for f in findings])
+        told = [("error", f) for f in findings] + [("warning", f) for f in warnings]
+        screen.json([{"severity": s} | {name: getattr(f, name) for name in names} for s, f in told])
         return 1 if findings else 0
     for finding in findings:
         screen.line(finding)
+    for warning in warnings:
+        screen.line(f"{screen.say('提示', 'warning')}: {warning}")
     count = len(findings)
     good = screen.say("没有发现错误", "nothing is wrong")
     screen.line(
@@ -72,7 +76,8 @@ def _packages() -> Iterator[Finding]:
     yield Finding(CLASH, 0, 0, "package", f"version {found}", "none: it installs a package `daemon` too, over ours")
 
 
-def _of_settings(settings: Settings, *, reach: bool) -> Iterator[Finding]:
+def _of_settings(settings: Settings, warnings: list[Finding], *, reach: bool) -> Iterator[Finding]:
+    """Every mistake of a configuration that could be read; what is only near goes to `warnings`."""
     yield from _keys(settings)
     yield from _modes(settings)
     from daemon.rules.load import load, read_folder
@@ -87,6 +92,7 @@ def _of_settings(settings: Settings, *, reach: bool) -> Iterator[Finding]:
         return
     yield from _cases(made)
     yield from _names(settings, made)
+    yield from _reviews(made, warnings)
     if reach:
         yield from _reach(settings, made)
 
@@ -145,6 +151,24 @@ def _modes(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 str(path), 0, 0, "mode", f"{mode:04o}", "nothing that everybody may write: it decides who is told"
             )
+
+
+def _reviews(made: RuleSet, warnings: list[Finding]) -> Iterator[Finding]:
+    """Reviews that are overdue, or dated ahead of the day; those that fall due within 30 days are warnings."""
+    from daemon.rules.reviews import reviews
+
+    today = place.today()
+    for review in reviews(made, today):
+        trail = f"parameters.{review.parameter}.reviewed_on"
+        allowed = f"a review by {review.reviewed_by}, then its day"
+        if review.reviewed_on > today:
+            yield Finding(review.path, review.line, 1, trail, str(review.reviewed_on), f"a day up to {today}")
+        elif review.state == "overdue":
+            found = f"a review of {review.reviewed_on}, overdue since {review.due_on}"
+            yield Finding(review.path, review.line, 1, trail, found, allowed, "nothing can be signed until then")
+        elif review.state == "due":
+            found = f"a review of {review.reviewed_on}, the next one due by {review.due_on}"
+            warnings.append(Finding(review.path, review.line, 1, trail, found, allowed))
 
 
 def _cases(made: RuleSet) -> Iterator[Finding]:

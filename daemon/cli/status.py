@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import RowMapping
 
     from daemon.report.funnel import RuleFunnel
+    from daemon.rules.reviews import Review
     from daemon.settings import Settings
     from daemon.store.db import Store
     from daemon.store.gates_rows import Hold
@@ -33,7 +34,8 @@ def add(parsers: Any) -> None:
 
 
 def go(args: argparse.Namespace) -> int:
-    """Read everything in a few snapshots; 1 while something waits for a person: a poll late, failed or held, an open hold."""
+    """Read everything in a few snapshots; 1 while something waits for a person: a poll late, failed or held, an open hold,
+    an overdue review of the active set."""
     from daemon.cli.status_screen import print_status
 
     settings = place.settings_of(args)
@@ -46,7 +48,8 @@ def go(args: argparse.Namespace) -> int:
     else:
         print_status(screen, found)
     wrong = {"late", "failed", "held"} & {poll.state.value for poll in found.polls}
-    return 1 if wrong or found.holds else 0
+    overdue = any(review.state == "overdue" for review in found.reviews)
+    return 1 if wrong or found.holds or overdue else 0
 
 
 class Status:
@@ -62,6 +65,7 @@ class Status:
         self.pages: list[RowMapping] = []
         self.deadlines: list[RowMapping] = []
         self.next_poll: tuple[str, datetime] | None = None
+        self.reviews: tuple[Review, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """By name."""
@@ -99,6 +103,16 @@ class Status:
                 }
                 for n in self.deadlines
             ],
+            "reviews": [
+                {
+                    "parameter": r.parameter,
+                    "reviewed_by": r.reviewed_by,
+                    "due_on": r.due_on,
+                    "days": r.days,
+                    "state": r.state,
+                }
+                for r in self.reviews
+            ],
             "next_poll": None if self.next_poll is None else {"feed": self.next_poll[0], "due": self.next_poll[1]},
         }
 
@@ -132,20 +146,23 @@ def read(settings: Settings, store: Store, now: datetime, day: date | None) -> S
         found.deadlines = queries.next_deadlines(tx)
     found.funnels = funnel(store, day)
     if active is not None:
-        found.next_poll = _next_poll(store, active.digest, now)
+        _of_set(store, active.digest, now, found)
     return found
 
 
-def _next_poll(store: Store, digest: str, now: datetime) -> tuple[str, datetime] | None:
-    """The next due time; None past the end of the calendar."""
+def _of_set(store: Store, digest: str, now: datetime, found: Status) -> None:
+    """The next due time, none past the end of the calendar; reviews of the active set that are due or overdue."""
     from daemon.app_parts import ruleset_of
+    from daemon.rules.reviews import not_ok
     from daemon.schedule import Timetable
 
+    made = ruleset_of(store, digest)
+    found.reviews = not_ok(made, place.today())
     try:
-        due = Timetable(ruleset_of(store, digest)).next(now)
+        due = Timetable(made).next(now)
     except CalendarEnd:
-        return None
-    return None if due is None else (due.feed, due.at)
+        return
+    found.next_poll = None if due is None else (due.feed, due.at)
 
 
 def role_of(folder: Path, starts: list[Any], stops: list[Any]) -> tuple[str, datetime | None]:

@@ -10,6 +10,7 @@ from daemon.cli.screen import Screen, at
 if TYPE_CHECKING:
     from daemon.cli.status import Status
     from daemon.report.funnel import RuleFunnel
+    from daemon.rules.reviews import Review
 
 WRONG = ("late", "failed", "missed", "held", "running", "due")
 """Poll states that a person looks at."""
@@ -58,9 +59,32 @@ def print_status(screen: Screen, found: Status) -> None:
         print_funnel(screen, found.funnels)
     _holds(screen, found)
     _deadlines(screen, found)
+    _reviews(screen, found)
     if found.pages:
         screen.head("未确认的呼叫", "open pages")
         screen.table(("", "", ""), [(at(p["at"]), p["severity"], p["sentence"]) for p in found.pages], 2)
+
+
+def review_said(screen: Screen, review: Review) -> str:
+    """One line on a review that is due or overdue. Also the check's."""
+    name, last, who = review.parameter, review.due_on, review.reviewed_by
+    if review.state == "overdue":
+        days = -review.days
+        return screen.say(
+            f"参数 {name}（{review.label}）复核已逾期 {days} 天，应于 {last} 前由{who}完成；完成前不能签署",
+            f"the review of {name} by {who} is {days} days overdue, since {last}; nothing can be signed until it is done",
+        )
+    return screen.say(
+        f"参数 {name}（{review.label}）须于 {last} 前由{who}复核，还有 {review.days} 天",
+        f"the review of {name} falls due by {last}, in {review.days} days, from {who}",
+    )
+
+
+def _reviews(screen: Screen, found: Status) -> None:
+    if found.reviews:
+        screen.head("参数复核", "reviews of parameters")
+        for review in found.reviews:
+            screen.line(review_said(screen, review), 2)
 
 
 def _polls(screen: Screen, found: Status) -> None:
