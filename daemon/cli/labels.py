@@ -70,10 +70,11 @@ GATES: Mapping[str, tuple[str, str]] = {
     "stopped": ("规则被停", "rule stopped"),
     "source": ("数据源", "source"),
     "status": ("客户状态", "client status"),
-    "exclude": ("排除条件", "exclusion"),
     "consent": ("同意", "consent"),
-    "silence": ("静默", "silence"),
+    "suitability": ("适当性", "suitability"),
+    "exclude": ("排除条件", "exclusion"),
     "cap": ("次数上限", "cap"),
+    "silence": ("静默", "silence"),
     "declared": ("规则自设扣留", "declared hold"),
 }
 

@@ -20,7 +20,7 @@ from daemon.model.kinds import FactKind
 from daemon.report import queries
 from daemon.report.replay import gate_inputs, open_sheet, word_of, word_of_line
 from daemon.rules.evaluate import Trace
-from daemon.rules.explaining import ConditionNote, Explanation
+from daemon.rules.explaining import ConditionNote, Explanation, gate_key
 from daemon.store import asks, outbox, readings, subjects, trail
 from daemon.store.db import Store, Tx
 from daemon.store.ledger import Poll
@@ -242,7 +242,7 @@ def cause_of(found: Explanation, levels: Sequence[Any]) -> Cause | None:
     if decision.bucket is not Bucket.NOTIFY:
         gate = next((g for g in decision.gates if g.verdict != "pass"), None)
         if gate is not None and decision.reason.startswith(("gate:", "declared:")):
-            return Cause("gate", gate.gate, gate.reason, _trace(found.conditions, _gate_key(gate.gate, gate.reason)))
+            return Cause("gate", gate.gate, gate.reason, _trace(found.conditions, gate_key(gate.gate, gate.reason)))
     for note in found.conditions:
         if note.decided:
             return Cause("condition", note.key, "", note.trace)
@@ -250,10 +250,6 @@ def cause_of(found: Explanation, levels: Sequence[Any]) -> Cause | None:
         mildest = f"levels.{levels[-1].name}.when"
         return Cause("level", mildest, "", _trace(found.conditions, mildest))
     return None
-
-
-def _gate_key(gate: str, reason: str) -> str:
-    return {"exclude": f"gates.exclude.{reason}", "declared": f"hold.{reason}"}.get(gate, "")
 
 
 def _trace(notes: Sequence[ConditionNote], key: str) -> Trace | None:

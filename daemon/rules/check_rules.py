@@ -96,6 +96,8 @@ class RuleCheck:
         for key, expressions in groups.items():
             for name, text in expressions.items():
                 self._expressions.check(self._file.parts[key], name, text, scope)
+        if rule.gates.suitability:
+            self._expressions.check(self._file.parts["gates"], "suitability", rule.gates.suitability, scope)
         for level in rule.levels:
             r = self._file.levels[level.name]
             self._expressions.check(r, "when", level.when, scope)

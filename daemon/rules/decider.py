@@ -184,7 +184,8 @@ class Decider:
         excludes = {name: next(found) for name in rule.gates.exclude}
         holds = {name: next(found) for name in rule.holds}
         marks = tuple(name for name in rule.marks if next(found) is True)
-        return GateFacts(status, excludes, holds), marks
+        suitable = next(found) if rule.gates.suitability else None
+        return GateFacts(status, excludes, holds, suitable), marks
 
     def _terms(self, slots: Values, rows: Rows) -> dict[str, Any]:
         terms: dict[str, Any] = self.program.named(slots, tuple(n for n in self.rule.terms if n != ROWS))
@@ -205,9 +206,12 @@ def _first(rule: Rule) -> dict[str, Node]:
 
 
 def _second(rule: Rule) -> dict[str, Node]:
-    """What only a match needs: exclusions, declared holds, marks."""
-    return {
+    """What only a match needs: exclusions, declared holds, marks, suitability."""
+    found = {
         **{f"gates.exclude.{name}": parse(text) for name, text in rule.gates.exclude.items()},
         **{f"hold.{name}": parse(text) for name, text in rule.holds.items()},
         **{f"marks.{name}": parse(text) for name, text in rule.marks.items()},
     }
+    if rule.gates.suitability:
+        found["gates.suitability"] = parse(rule.gates.suitability)
+    return found

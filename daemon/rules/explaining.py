@@ -104,6 +104,13 @@ def _conditions(words: Vocabulary, values: dict[str, Value], decision: Decision,
     return notes
 
 
+def gate_key(gate: str, reason: str) -> str:
+    """The key in the rule's file of the expression that a gate's answer rests on, '' where it rests on none."""
+    if gate == "suitability":
+        return "gates.suitability"
+    return {"exclude": f"gates.exclude.{reason}", "declared": f"hold.{reason}"}.get(gate, "")
+
+
 def _decides(key: str, value: Value, decision: Decision) -> bool:
     """Whether the expression under `key` is what the decision's reason names."""
     kind, _, name = key.partition(".")
@@ -121,5 +128,5 @@ def _decides(key: str, value: Value, decision: Decision) -> bool:
         return kind == "hold" and name == detail
     if reason == "gate":
         blocked = next((g.reason for g in decision.gates if g.gate == detail and g.verdict != "pass"), "")
-        return key == f"gates.exclude.{blocked}"
+        return key == gate_key(detail, blocked)
     return reason == "condition" and key == "when"

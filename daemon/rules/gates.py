@@ -1,13 +1,14 @@
 """The gates: fixed order, all run on every match, all answers kept; the first that does not pass decides. Pure.
 
-    stopped    one person stopped the rule
-    source     the feed is late or short; a rule that may speak unasked (`if_unasked: send`) passes
-    status     the client's status, by the table of the rule's category and the rule's own verdicts
-    exclude    who the rule excludes by its own expressions
-    consent    what the client agreed to or refused, as far as the rule asks
-    silence    a person silenced the rule or the client, with reason, author and end
-    cap        notices a client a day; counts other obligations only, so a subject that has its notice passes
-    declared   the rule's own holds, until a person releases them
+    stopped      one person stopped the rule
+    source       the feed is late or short; a rule that may speak unasked (`if_unasked: send`) passes
+    status       the client's status, by the table of the rule's category and the rule's own verdicts
+    consent      what the client agreed to or refused, as far as the rule asks
+    suitability  what the rule says makes it suitable for the client; what is not known to be suitable is not pushed
+    exclude      who the rule excludes by its own expressions
+    cap          notices a client a day; counts other obligations only, so a subject that has its notice passes
+    silence      a person silenced the rule or the client, with reason, author and end
+    declared     the rule's own holds, until a person releases them
  A gate that lifts lets the next poll notify, because nothing but the fact and these inputs decides. A release of one
 client (`released`) turns the holds of `source`, `status` and `declared` into a pass; it never lifts a suppression.
 """
@@ -86,7 +87,7 @@ class GateInputs:
         return made
 
 
-NAMES = ("stopped", "source", "status", "exclude", "consent", "silence", "cap", "declared")
+NAMES = ("stopped", "source", "status", "consent", "suitability", "exclude", "cap", "silence", "declared")
 OPEN = GateInputs()
 """Nothing stands in the way of a rule that asks for no consent."""
 
@@ -94,11 +95,12 @@ OPEN = GateInputs()
 @dataclass(frozen=True, slots=True)
 class GateFacts:
     """What the gates read of the fact: the status field's value (None: the rule has none), the rule's exclusions and
-    declared holds as they evaluate on it."""
+    declared holds as they evaluate on it, and whether it is suitable (None: the rule does not ask)."""
 
     status: Value | None
     excludes: Mapping[str, Value]
     holds: Mapping[str, Value]
+    suitable: Value | None = None
 
 
 _PASSED = {name: GateResult(name, PASS) for name in NAMES}
@@ -151,6 +153,13 @@ def _consent(rule: Rule, inputs: GateInputs, facts: GateFacts) -> GateResult:
     return GateResult("consent", UNKNOWN if said == "unknown" else SUPPRESS, said)
 
 
+def _suitability(rule: Rule, inputs: GateInputs, facts: GateFacts) -> GateResult:
+    if facts.suitable is None or facts.suitable is True:
+        return _PASSED["suitability"]
+    why = f"unknown:{facts.suitable}" if isinstance(facts.suitable, Absence) else "unsuitable"
+    return GateResult("suitability", SUPPRESS, why)
+
+
 def _silence(rule: Rule, inputs: GateInputs, facts: GateFacts) -> GateResult:
     return GateResult("silence", SUPPRESS, inputs.silenced) if inputs.silenced else _PASSED["silence"]
 
@@ -178,10 +187,11 @@ GATES: tuple[Callable[[Rule, GateInputs, GateFacts], GateResult], ...] = (
     _stopped,
     _source,
     _status,
-    _exclude,
     _consent,
-    _silence,
+    _suitability,
+    _exclude,
     _cap,
+    _silence,
     _declared,
 )
 

@@ -193,7 +193,9 @@ def _gates(r: Reader, parts: dict[str, Reader]) -> Gates:
     found = {name: verdicts.choice(name, VERDICTS) for name in verdicts.map_}
     exclude = parts["gates.exclude"] = top.opt_map("exclude")
     excludes = {n: exclude.expression(n) for n in exclude.map_ if check_name(exclude.map_, n, r.findings)}
-    made = Gates(top.opt_text("status", "", 64), found, excludes, top.opt_choice("consent", CONSENTS, "none"))
+    consent = top.opt_choice("consent", CONSENTS, "none")
+    parts["gates"] = top
+    made = Gates(top.opt_text("status", "", 64), found, excludes, consent, top.opt_expression("suitability"))
     top.done()
     return made
 

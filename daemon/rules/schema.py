@@ -68,12 +68,14 @@ class Gates:
     """A rule's own gates. `status`: the field with the client's status ('' none); `verdicts`: status -> 'send' |
     'suppress' | 'hold', in place of the category's table (gates.py), with `unknown` for a status that is absent or in
     no table; `exclude`: reason -> expression that suppresses; `consent`: whether the rule needs a consent to its
-    category ('opt_in'), only heeds a refusal ('opt_out') or neither ('none')."""
+    category ('opt_in'), only heeds a refusal ('opt_out') or neither ('none'); `suitability`: an expression that must be
+    true, '' where the rule does not ask: a false or an absent one suppresses."""
 
     status: str = ""
     verdicts: Mapping[str, str] = field(default_factory=dict)
     exclude: Mapping[str, str] = field(default_factory=dict)
     consent: str = "none"
+    suitability: str = ""
 
 
 @dataclass(frozen=True, slots=True)

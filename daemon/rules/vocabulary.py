@@ -44,6 +44,8 @@ def expressions_of(rule: Rule) -> Iterator[tuple[str, str]]:
     yield from ((f"needs.{name}", text) for name, text in rule.needs.items())
     yield from ((f"hold.{name}", text) for name, text in rule.holds.items())
     yield from ((f"marks.{name}", text) for name, text in rule.marks.items())
+    if rule.gates.suitability:
+        yield "gates.suitability", rule.gates.suitability
     yield from ((f"gates.exclude.{name}", text) for name, text in rule.gates.exclude.items())
     yield from ((f"stages.{stage.name}.if", stage.condition) for stage in rule.stages if stage.condition)
 

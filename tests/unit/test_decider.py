@@ -16,7 +16,7 @@ from daemon.model.kinds import NUMBERS, PERSONAL_TYPES, Absence, Type, Value
 from daemon.rules.decider import Decider
 from daemon.rules.evaluate import evaluate
 from daemon.rules.expressions import parse
-from daemon.rules.gates import OPEN, GateInputs
+from daemon.rules.gates import NAMES, OPEN, GateInputs
 from daemon.rules.schema import RuleSet
 from tests.builders_rules import FUND, MARGIN, PAYMENT, decider, env, fact, shipped
 
@@ -219,7 +219,7 @@ def test_explanation_shows_what_decided() -> None:
     assert decided.key == "levels.call.when" and decided.trace.value is True
     assert {child.text for child in decided.trace.children} == {"basis == 'day_end'", "ratio < line_call"}
     assert made.calendar.startswith("sse ")
-    assert [g.verdict for g in made.gates] == ["pass"] * 8
+    assert [g.verdict for g in made.gates] == ["pass"] * len(NAMES)
 
 
 def test_explanation_tells_the_contract_from_the_firm() -> None:

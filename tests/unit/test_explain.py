@@ -11,9 +11,10 @@ from daemon.clock import SHANGHAI
 from daemon.model.kinds import Absence, Value
 from daemon.report.explain import Cause, cause_of, fact_key
 from daemon.rules.cases import build
+from daemon.rules.decider import Decider
 from daemon.rules.gates import OPEN, GateInputs
 from daemon.store.sheetlines import Line
-from tests.builders_rules import MARGIN, PAYMENT, decider, env, shipped
+from tests.builders_rules import MARGIN, PAYMENT, decider, env, load_changed, shipped
 
 DAY = date(2024, 2, 1)
 
@@ -93,6 +94,19 @@ def test_a_declared_hold_brings_its_condition() -> None:
     assert (found.kind, found.key, found.detail) == ("gate", "declared", "amounts_differ")
     assert found.trace is not None
     assert found.trace.text == "not amounts_agree"
+
+
+@pytest.mark.parametrize(("status", "why"), [("frozen", "unsuitable"), (Absence.MISSING, "unknown:missing")])
+def test_what_is_not_known_to_be_suitable_brings_its_condition(status: Value, why: str) -> None:
+    asks = "gates:\n  suitability: client_status == 'normal'\n"
+    ruleset = load_changed("rules/margin/maintenance.yaml", "gates:\n", asks).required()
+    rule = ruleset.rules[MARGIN]
+    values = _margin("1.25", client_status=status)
+    found = cause_of(Decider(ruleset, rule).explain(values, (), True, OPEN, env(DAY)), rule.levels)
+    assert found is not None
+    assert (found.kind, found.key, found.detail) == ("gate", "suitability", why)
+    assert found.trace is not None
+    assert found.trace.text == "client_status == 'normal'"
 
 
 def test_a_fact_that_is_not_whole_says_so() -> None:

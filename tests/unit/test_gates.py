@@ -49,6 +49,7 @@ facts_ = st.builds(
     st.sampled_from([None, *SERVICE, "strange", Absence.EMPTY]),
     st.dictionaries(st.sampled_from(["individuals", "branch"]), truths),
     st.dictionaries(st.sampled_from(["differs", "unchecked"]), truths),
+    st.sampled_from([None, True, False, Absence.MISSING]),
 )
 
 
@@ -173,6 +174,20 @@ def test_true_exclusion_wins_over_an_unknown_one() -> None:
     assert outcome(fund(), CONSENTED, facts) == (Bucket.SUPPRESSED, "gate:exclude")
     facts = replace(NOTHING, excludes={"a": Absence.MISSING, "b": False})
     assert outcome(fund(), CONSENTED, facts) == (Bucket.INDETERMINATE, "gate:exclude")
+
+
+@pytest.mark.parametrize(
+    ("suitable", "why"), [(False, "unsuitable"), (Absence.MISSING, "unknown:missing"), (Absence.STALE, "unknown:stale")]
+)
+def test_what_is_not_known_to_be_suitable_is_not_pushed(suitable: bool | Absence, why: str) -> None:
+    results = run(fund(), CONSENTED, replace(NOTHING, suitable=suitable))
+    assert verdict_of(results) == (Bucket.SUPPRESSED, "gate:suitability")
+    assert next(r.reason for r in results if r.gate == "suitability") == why
+
+
+@pytest.mark.parametrize("suitable", [True, None])
+def test_what_is_suitable_or_not_asked_for_passes(suitable: bool | None) -> None:
+    assert outcome(fund(), CONSENTED, replace(NOTHING, suitable=suitable)) is None
 
 
 def test_declared_hold_names_itself() -> None:
