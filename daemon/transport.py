@@ -191,13 +191,13 @@ class HttpxTransport:
             trust_env=False,
         )
         no_cookies = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-        return httpx.AsyncClient(
+        return httpx.AsyncClient(  # asyncio.timeout in post() bounds the whole exchange  # nosec B113
             transport=AiohttpTransport(client=session, verify=tls),
             headers={"accept-encoding": "identity", "user-agent": "duenotice"},
             cookies=no_cookies,
             follow_redirects=False,
             trust_env=False,
-            timeout=None,  # noqa: S113 - asyncio.timeout in post() bounds the whole exchange
+            timeout=None,  # noqa: S113 - as said above
         )
 
     async def aclose(self) -> None:

@@ -53,7 +53,7 @@ class Deliverer:
         self.worlds = worlds
         self.asker = Asker(store, worlds)
         self.preparer = Preparer(store, routes, worlds)
-        self.settler = Settler(store, routes, worlds, rng or random.Random())
+        self.settler = Settler(store, routes, worlds, rng or random.Random())  # spreads waits, decides nothing  # nosec B311
         self.upkeep = Upkeep(store, routes, worlds)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._asking = ThreadPoolExecutor(4, thread_name_prefix="ask")

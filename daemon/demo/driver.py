@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
+import subprocess  # starts the stand-in carrier  # nosec B404
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -104,7 +104,7 @@ class CarrierProcess:
             "control_port": self.ports.get("control", 0),
         }
         write_private(config, json.dumps(settings))
-        self.process = subprocess.Popen(  # noqa: ASYNC220, S603 - ours, and started once
+        self.process = subprocess.Popen(  # noqa: ASYNC220, S603 - ours, and started once  # nosec B603
             [sys.executable, "-m", "daemon.carrier", "--config", str(config)],
             stdout=subprocess.PIPE,
             stderr=(self.plan.folder / "carrier.log").open("ab"),

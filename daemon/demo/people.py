@@ -52,7 +52,9 @@ class Person:
 def draw(seed: int, *labels: str | int) -> Random:
     """A random stream of its own for one purpose: the same labels always give the same figures."""
     text = "\x1f".join(map(str, (seed, *labels)))
-    return Random(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()))
+    return Random(
+        int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
+    )  # the same people for the same seed  # nosec B311
 
 
 def lognormal(rng: Random, median: float, sigma: float) -> float:

@@ -78,7 +78,7 @@ def compile_function(name: str, exprs: Mapping[str, Node], args: Sequence[str]) 
     tree = ast.parse(source)
     _fence(tree)
     namespace: dict[str, Any] = {**_NAMESPACE, **writer.constants, "again": _oracle(exprs, args)}
-    exec(compile(tree, f"<rule {name}>", "exec"), namespace)  # noqa: S102 -- fenced above
+    exec(compile(tree, f"<rule {name}>", "exec"), namespace)  # noqa: S102 -- fenced above  # nosec B102
     return Compiled(tuple(args), tuple(exprs), source, namespace["one"], namespace["many"])
 
 

@@ -19,30 +19,25 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 CARRIED = ("rules", "templates", "config", "systemd")
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from what git tracks, without reaching for anything."""
-    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+def build(folder: Path) -> Path:
+    """Built in `folder` from what git tracks, without reaching for anything."""
+    source, out = folder / "source", folder / "wheel"
     for path in tracked():
         (source / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / path, source / path)
-    build = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "-q",
-        "--no-deps",
-        "--no-index",
-        "--no-build-isolation",
-        "-w",
-        str(out),
-        ".",
-    ]
-    done = subprocess.run(build, cwd=source, capture_output=True, text=True, check=False)
+    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-index", "--no-build-isolation"]
+    variables = {**os.environ, "SOURCE_DATE_EPOCH": "1704067200"}
+    done = subprocess.run(
+        [*pip, "-w", str(out), "."], cwd=source, env=variables, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     (made,) = out.glob("duenotice-*.whl")
     return made
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("built"))
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +101,7 @@ def test_it_makes_an_installation_that_checks_without_a_finding(run: Run, tmp_pa
 def test_it_plays_the_demo(run: Run, tmp_path: Path) -> None:
     played = run("demo", "--clients", "200", "--days", "2024-02-01", cwd=tmp_path)
     assert played.returncode == 0, played.stdout + played.stderr
+
+
+def test_built_again_elsewhere_it_is_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
+    assert build(tmp_path / "another" / "place").read_bytes() == wheel.read_bytes()

@@ -11,26 +11,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from tests.files import ROOT
+from tests.locks import pinned
 
 LOCKS = {"requirements.lock": ("build",), "requirements-test.lock": ("build", "test")}
-LINE = re.compile(r"^([a-z0-9.-]+(?:\[[a-z,]+\])?)==([^ ;\\]+)( ; [^\\]+)? \\$")
-HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
-
-
-def pinned(name: str) -> dict[str, str]:
-    """Version by distribution; every line is a pin, one of its hashes, or a comment."""
-    found, hashes = {}, 0
-    for line in (ROOT / name).read_text().splitlines():
-        if line.lstrip().startswith("#"):
-            continue
-        if made := LINE.match(line):
-            found[canonicalize_name(made[1].partition("[")[0])] = made[2]
-            hashes = 0
-            continue
-        assert HASH.match(line), f"{name}: {line}"
-        hashes += 1
-    assert hashes
-    return found
 
 
 @pytest.mark.parametrize("name", LOCKS)
