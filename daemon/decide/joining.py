@@ -1,6 +1,7 @@
 """Join reference rows and make facts of rows. Pure; formulas and folding are rules/folding.py's.
 
-None found by a look-up is a missing value, two are ambiguous.
+None found by a look-up is a missing value, two are ambiguous. Where a row of the reference kind was a reject that could
+have been the one, none found is invalid: there is a row, and it cannot be trusted.
 """
 
 from __future__ import annotations
@@ -24,10 +25,19 @@ class Rows:
     lookup: Lookup
     found: dict[Key, list[Mapping[str, Value]]] = field(default_factory=dict)
     rejected: set[Key] = field(default_factory=set)
+    blind: bool = False  # a reject whose look-up key could not be read: it may be of any key
 
     def add(self, row: Mapping[str, Value]) -> None:
         key = tuple(row.get(theirs, Absence.MISSING) for theirs in self.lookup.on.values())
         self.found.setdefault(key, []).append(row)
+
+    def refuse(self, known: Mapping[str, Value]) -> None:
+        """A row that was a reject; `known`: what of it could be read."""
+        key = tuple(known.get(theirs, Absence.MISSING) for theirs in self.lookup.on.values())
+        if any(isinstance(part, Absence) for part in key):
+            self.blind = True
+        else:
+            self.rejected.add(key)
 
     def join(self, row: Values) -> None:
         """Add what the look-up takes to a row; the kind of its absence where there is not exactly one."""
@@ -38,7 +48,8 @@ class Rows:
             for ours, theirs in self.lookup.take.items():
                 row[ours] = rows[0].get(theirs, Absence.MISSING)
             return
-        why = absent or (Absence.AMBIGUOUS if rows else Absence.INVALID if key in self.rejected else Absence.MISSING)
+        doubted = self.blind or key in self.rejected
+        why = absent or (Absence.AMBIGUOUS if rows else Absence.INVALID if doubted else Absence.MISSING)
         for ours in self.lookup.take:
             row[ours] = why
 

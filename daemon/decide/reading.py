@@ -161,8 +161,8 @@ class FeedReader:
         ):
             if isinstance(row, Reject):
                 tally.reference_rejects.append(row)
-                if row.key is not None:
-                    found.rejected.add(row.key)
+                if row.found != REPEATED:
+                    found.refuse(row.known)
                 continue
             found.add(row.values)
             doubted[row.key] = row.values

@@ -22,7 +22,8 @@ class Where:
 class Reject:
     """A row that cannot be part of a fact. Stops nothing; reaches a person. `found` may be personal: sealed, never logged.
 
-    `key` is the row's key where it could be read, so that its subject is 'unknown' rather than 'gone'.
+    `key` is the row's key where it could be read, so that its subject is 'unknown' rather than 'gone'. `known`: what of the
+    row could be read, for as long as the reading lasts; it is kept nowhere.
     """
 
     part: str
@@ -32,6 +33,7 @@ class Reject:
     expected: str
     key: tuple[str, ...] | None = None
     subject: str | None = None
+    known: Mapping[str, Value] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

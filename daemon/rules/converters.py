@@ -1,8 +1,8 @@
 """Raw values to typed values, strictly and exactly; one closure per column, compiled once. Pure.
 
 Every closure is total: a value or an absence, EMPTY for null and blank, INVALID for what is not of the type. Digits
-are ASCII (Python's `int` and `Decimal` also take Unicode digits, underscores, `NaN` and exponents), padding is blanks,
-and a binary float is no number here: what it stood for in the source is no longer known.
+are ASCII (Python's `int` and `Decimal` also take Unicode digits, underscores, `NaN` and exponents), padding is blanks
+on either side (DBF pads on both), and a binary float is no number here: what it stood for in the source is no longer known.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TRUTHS: Mapping[str, bool] = {
     **dict.fromkeys(("0", "false", "False", "N", "F"), False),
 }
 EXPECTED: Mapping[Type, str] = {
-    Type.ID: "an identifier without blanks, at most 128 characters",
+    Type.ID: "an identifier without blanks or full-width signs, at most 128 characters",
     Type.CODE: "a code of ASCII characters without blanks, at most 64",
     Type.NAME: "printable text of at most 256 characters",
     Type.TEXT: "printable text of at most 4096 characters",
@@ -109,7 +109,7 @@ def _enum(field: Field, values: Mapping[str, str]) -> Convert:
 
     def convert(raw: Any) -> Value:
         if raw.__class__ is str:
-            return table.get(raw) or table.get(raw.rstrip(" ")) or absent(raw)
+            return table.get(raw) or table.get(raw.strip(" ")) or absent(raw)
         text = _as_text(raw)
         return absent(raw) if text is None else table.get(text, INVALID)
 
@@ -124,7 +124,7 @@ def _translated(convert: Convert, values: Mapping[str, str]) -> Convert:
         raise ValueError(f"values for codes {wrong} are not of the field's type")
 
     def translate(raw: Any) -> Value:
-        text = raw.rstrip(" ") if raw.__class__ is str else _as_text(raw)
+        text = raw.strip(" ") if raw.__class__ is str else _as_text(raw)
         found = None if text is None else table.get(text)
         return absent(raw) if found is None else found
 
@@ -177,7 +177,7 @@ def _string(kind: Type) -> Convert:
 
     def convert(raw: Any) -> Value:
         if raw.__class__ is str:
-            text: str = raw.rstrip(" ")
+            text: str = raw.strip(" ")
             return text if good(text) else absent(raw)
         whole = _as_text(raw)
         return whole if whole is not None and good(whole) else absent(raw)
@@ -186,7 +186,9 @@ def _string(kind: Type) -> Convert:
 
 
 def _is_id(text: str) -> bool:
-    return 0 < len(text) <= LENGTHS[Type.ID] and text.isprintable() and " " not in text
+    """Full-width digits and letters are no identifier: they look like the account that they are not."""
+    good = 0 < len(text) <= LENGTHS[Type.ID] and text.isprintable() and " " not in text
+    return good and (text.isascii() or unicodedata.is_normalized("NFKC", text))
 
 
 def _printable(most: int) -> Callable[[str], bool]:
@@ -203,7 +205,7 @@ def _printable(most: int) -> Callable[[str], bool]:
 def _bool(raw: Any) -> Value:
     if raw.__class__ is bool:
         return bool(raw)
-    text = raw.rstrip(" ") if raw.__class__ is str else _as_text(raw)
+    text = raw.strip(" ") if raw.__class__ is str else _as_text(raw)
     found = None if text is None else TRUTHS.get(text)
     return absent(raw) if found is None else found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias
@@ -20,6 +20,8 @@ from daemon.model.money import plain
 from daemon.rules.converters import Convert, converter, expected
 
 SHOWN = 80
+AHEAD = timedelta(minutes=5)
+"""How far the clock of a back office may be ahead of ours; a moment further ahead says nothing of how old a figure is."""
 REPEATED = "the same row again"
 """What is found in a reject that says nothing new and puts nothing in doubt."""
 
@@ -51,7 +53,8 @@ class Plan:
 
 
 def map_row(part: Part, kind: FactKind, columns: Sequence[str], *, now: datetime | None = None) -> RowMap:
-    """The mapping for a reading with these columns. With `now`, moments older than their field's `max_age` are STALE.
+    """The mapping for a reading with these columns. With `now`, moments older than their field's `max_age` are STALE,
+    and INVALID where they lie ahead of it.
 
     Columns of the part without a field are known and left out. Raises SourceChanged for a column that the reading
     lacks, ConfigError for a mapping that does not fit the kind (unknown field, wrong constant, scale, format).
@@ -114,11 +117,13 @@ def _converter(part: Part, field: Field, column: Column, now: datetime | None) -
         raise ConfigError(f"part {part.name}, field {field.name}: {error}") from error
     if now is None or field.max_age is None or field.type is not Type.DATETIME:
         return convert
-    oldest = now - field.max_age
+    oldest, newest = now - field.max_age, now + AHEAD
 
     def fresh(raw: Any) -> Value:
         value = convert(raw)
-        return Absence.STALE if isinstance(value, datetime) and value < oldest else value
+        if not isinstance(value, datetime) or oldest <= value <= newest:
+            return value
+        return Absence.STALE if value < oldest else Absence.INVALID
 
     return fresh
 
@@ -167,6 +172,7 @@ def _reject(plan: Plan, where: Where, raws: tuple[Any, ...], found: list[Value],
         expected=wanted if found[i] is not Absence.EMPTY else f"not empty, {wanted}",
         key=None if any(isinstance(k, Absence) for k in key) else tuple(key_text(k) for k in key),
         subject=None if isinstance(subject, Absence) else key_text(subject),
+        known={name: value for name, value in values.items() if not isinstance(value, Absence)},
     )
 
 
@@ -213,7 +219,8 @@ class Keys:
         return self._reject(row, "another row of the same key with other values", row.key, text)
 
     def _reject(self, row: MappedRow, found: str, key: tuple[str, ...] | None, subject: str | None) -> Reject:
-        return Reject(self._part.name, row.where, ", ".join(self._kind.key), found, "one row a key", key, subject)
+        columns = ", ".join(self._kind.key)
+        return Reject(self._part.name, row.where, columns, found, "one row a key", key, subject, row.values)
 
 
 def unique(rows: Iterable[MappedRow | Reject], keys: Keys) -> Iterator[MappedRow | Reject]:

@@ -192,7 +192,8 @@ def test_codes_translate_and_unknown_ones_are_invalid() -> None:
     ("kind", "raw", "value"),
     [
         (Type.ID, "0123456789   ", "0123456789"),
-        (Type.ID, " 0123456789", INVALID),
+        (Type.ID, "  0123456789", "0123456789"),
+        (Type.ID, "０123456789", INVALID),
         (Type.ID, "01234 6789", INVALID),
         (Type.ID, 12345, "12345"),
         (Type.ID, Decimal("12345.00"), "12345"),
@@ -209,7 +210,7 @@ def test_codes_translate_and_unknown_ones_are_invalid() -> None:
         (Type.MSISDN, "101-2345", INVALID),
     ],
 )
-def test_texts_lose_right_padding_only(kind: Type, raw: Any, value: Value) -> None:
+def test_texts_lose_the_padding_of_either_side_and_nothing_else(kind: Type, raw: Any, value: Value) -> None:
     assert one(kind, raw) == value
 
 
@@ -322,6 +323,12 @@ def test_a_moment_older_than_its_field_allows_is_stale() -> None:
     moment = datetime(2024, 2, 1, tzinfo=UTC)
     assert good(now=moment + timedelta(hours=1)).values["as_of"] == moment
     assert good(now=moment + timedelta(hours=1, seconds=1)).values["as_of"] is Absence.STALE
+
+
+def test_a_moment_ahead_of_the_reading_is_no_age() -> None:
+    moment = datetime(2024, 2, 1, tzinfo=UTC)
+    assert good(now=moment - timedelta(minutes=5)).values["as_of"] == moment
+    assert good(now=moment - timedelta(minutes=5, seconds=1)).values["as_of"] is INVALID
 
 
 def test_a_column_that_the_reading_lacks_is_another_shape() -> None:
