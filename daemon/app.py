@@ -22,6 +22,7 @@ from daemon.deliver import Deliverer
 from daemon.deliver.routes import Routes
 from daemon.errors import ConfigError
 from daemon.intake import Intake
+from daemon.keeping import Keeping
 from daemon.log import logger
 from daemon.notices import passing
 from daemon.polls import Polls
@@ -77,6 +78,7 @@ class App:
         self.deliverer = Deliverer(self.store, parts.routes, self.worlds, self.clock)
         self.intake = Intake(self.store, self.worlds)
         self.alarms = alarms.Alarms(self.store)
+        self.keeping = Keeping(self.store, lambda: self.ruleset)
         self.wake = asyncio.Event()
         self.stopping = False
         self.reloading = False
@@ -174,6 +176,7 @@ class App:
         done = await asyncio.to_thread(self.polls.pass_, now, self.ruleset.digest, not self.stopping)
         done += await self.deliverer.pass_(now)
         done += await asyncio.to_thread(self.alarms.tell)
+        done += await asyncio.to_thread(self.keeping.pass_, now)
         await self.publication.pass_()
         return done
 

@@ -43,6 +43,9 @@ def shape(required: Mapping[str, Schema], optional: Mapping[str, Schema] | None 
 
 COUNTS = shape({}, dict.fromkeys(("notify", "no_match", "suppressed", "held", "indeterminate"), COUNT))
 SHEET = shape({"rule": WORD, "sha256": HASH}, {"file": WORD, "lines": COUNT, "counts": COUNTS, "verdict": WORD})
+ERASED_SHEET = shape(
+    {"rule": WORD, "sha256": HASH}, {"file": WORD, "run": NUMBER, "business_date": DAY, "keep_days": COUNT}
+)
 REASON: Mapping[str, Schema] = {"reason": TEXT, "by": WORD}
 
 POLL = shape(
@@ -124,6 +127,7 @@ SCHEMAS: Mapping[str, Schema] = MappingProxyType(
         "key.check": shape({"keys": each(HEX)}, {"result": WORD}),
         "erase.restricted": shape({}, {"until": DAY, **REASON}),
         "erase.shredded": shape({}, {"keys": each(HEX), "entries": COUNT, **REASON}),
+        "erase.sheets": shape({"sheets": each(ERASED_SHEET)}, REASON),
         "access": shape({"by": WORD, "reason": TEXT}, {"what": WORD, "fields": each(WORD), "count": COUNT}),
         "export": shape({"by": WORD}, {"what": WORD, "sha256": HASH, "size": COUNT, "reason": TEXT}),
         "config": shape({"digest": HASH}, {"previous": HASH, "changed": each(WORD), "by": WORD}),

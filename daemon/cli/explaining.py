@@ -308,4 +308,10 @@ def _absences(screen: Screen, found: ClientDay) -> None:
 
 
 def _why_not(screen: Screen, one: NoLine) -> str:
+    if one.erased is not None:
+        since, rule, days = screen.show(one.erased.since), one.rule, one.erased.days
+        return screen.say(
+            f"自 {since} 起不再保存（规则 {rule}，keep {days}d）",
+            f"kept no more since {since}, by rule {rule} keep {days}d",
+        )
     return screen.label(WHY_NOT, one.why) + (f" ({one.poll.reason})" if one.poll.reason else "")

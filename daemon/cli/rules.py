@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from daemon.cli import place
@@ -45,9 +46,11 @@ def _explain(commands: Any) -> None:
 
 def _replay(commands: Any) -> None:
     replay = commands.add_parser(
-        "replay", help="decide a day again: every line of every sheet, every notice, every ask"
+        "replay", help="decide a day again: every line of every sheet, every notice, every ask; or one opened sheet"
     )
-    replay.add_argument("--day", type=place.day, required=True, metavar="DATE", help="business date")
+    which = replay.add_mutually_exclusive_group(required=True)
+    which.add_argument("--day", type=place.day, metavar="DATE", help="business date")
+    which.add_argument("--sheet", type=Path, metavar="FILE", help="an opened copy, as `report sheet` writes it")
     place.listing(replay)
     replay.set_defaults(go=go_replay)
 
@@ -131,13 +134,18 @@ def go_explain(args: argparse.Namespace) -> int:
 
 def go_replay(args: argparse.Namespace) -> int:
     """Counts by rule and every difference; 1 if there is any."""
-    from daemon.report.replay import replay
+    from daemon.cli import Usage
+    from daemon.report.replay import replay, replay_copy
 
     settings = place.settings_of(args)
     screen = screen_of(args)
     with place.store_of(settings) as store:
-        result = replay(store, place.worlds(store), args.day)
-    names = ("rule", "sheets", "lines", "notices", "asks", "absent", "kept_no_more", "different")
+        worlds = place.worlds(store)
+        try:
+            result = replay(store, worlds, args.day) if args.sheet is None else replay_copy(store, worlds, args.sheet)
+        except (LookupError, OSError) as wrong:
+            raise Usage(f"rules replay: {wrong}") from None
+    names = ("rule", "sheets", "lines", "notices", "asks", "absent", "kept_no_more", "unreadable", "different")
     rows = [[getattr(rule, name) for name in names] for _, rule in sorted(result.rules.items())]
     if args.json:
         kept = [
@@ -145,17 +153,30 @@ def go_replay(args: argparse.Namespace) -> int:
             for d in result.differences
         ]
         screen.json(
-            {"day": args.day, "rules": [dict(zip(names, row, strict=True)) for row in rows], "differences": kept}
+            {"day": result.day, "rules": [dict(zip(names, row, strict=True)) for row in rows], "differences": kept}
         )
         return 0 if result.identical else 1
-    zh = ("规则", "底稿", "行", "通知", "再问", "再问无记录", "过保存期", "不同")
+    zh = ("规则", "底稿", "行", "通知", "再问", "再问无记录", "过保存期", "无法读取", "不同")
     screen.table(names if screen.lang == "en" else zh, rows)
+    for rule, erased in _once(result.erased):
+        since, days = screen.show(erased.since), erased.days
+        screen.line(
+            screen.say(
+                f"{rule}：底稿自 {since} 起不再保存（keep {days}d）",
+                f"{rule}: kept no more since {since}, by keep {days}d",
+            )
+        )
     for difference in result.differences:
         screen.line(difference)
     if not result.rules:
-        screen.line(screen.say(f"{args.day} 没有可重演的判定", f"{args.day}: nothing was decided"))
+        screen.line(screen.say(f"{result.day} 没有可重演的判定", f"{result.day}: nothing was decided"))
     elif result.identical:
         screen.line(screen.say("全部相同", "all identical"))
     else:
         screen.line(screen.say(f"{result.different} 处不同", f"{result.different} different"))
     return 0 if result.identical else 1
+
+
+def _once(erased: list[Any]) -> list[Any]:
+    """Each rule once, with the first of its sheets that are kept no more."""
+    return list({rule: (rule, one) for rule, one in reversed(erased)}.values())

@@ -117,7 +117,9 @@ def record(
             tally.source_count,
         )
         rules = {
-            one.rule.name: readings.RuleReading(sheet, one.counts, "hold" if one.rule.name in held else "go")
+            one.rule.name: readings.RuleReading(
+                sheet, one.counts, "hold" if one.rule.name in held else "go", one.rule.keep
+            )
             for one, sheet in zip(heard, sheets, strict=True)
         }
         cause = readings.commit_reading(tx, lease, totals, rules, now=now)

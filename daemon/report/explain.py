@@ -23,6 +23,7 @@ from daemon.rules.evaluate import Trace
 from daemon.rules.explaining import ConditionNote, Explanation, gate_key
 from daemon.store import asks, outbox, readings, subjects, trail
 from daemon.store.db import Store, Tx
+from daemon.store.erasure import Erased, kept_no_more
 from daemon.store.ledger import Poll
 from daemon.store.sheetlines import Line
 from daemon.store.sheets import SheetReader
@@ -65,12 +66,14 @@ class LineStory:
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """A poll in which the client has no line under a rule. `why`: no_line, no_sheet (it has not decided), kept_no_more, gone."""
+    """A poll in which the client has no line under a rule. `why`: no_line, no_sheet (it has not decided), kept_no_more (then
+    `erased` says since when and by which `keep:`), gone."""
 
     poll: Poll
     rule: str
     why: str
     rejects: tuple[RowMapping, ...] = ()
+    erased: Erased | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +189,7 @@ class _Teller:
             self.absences.append(Absence(poll, sheet["rule"], "gone"))
             return
         if reader is None:
-            self.absences.append(Absence(poll, sheet["rule"], "kept_no_more"))
+            self.absences.append(Absence(poll, sheet["rule"], "kept_no_more", erased=kept_no_more(sheet)))
             return
         lines = [line for number in self._numbers for line in reader.find(number)]
         for line in lines:

@@ -11,18 +11,22 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 
 from sqlalchemy import RowMapping
 
 from daemon.decide.inputs import Inputs, unpack
+from daemon.errors import SealBroken
 from daemon.model.decisions import Decision
 from daemon.model.values import canonical, occurrence_text, terms_json
 from daemon.report import queries
 from daemon.rules.gates import GateInputs
 from daemon.security.envelope import Key
-from daemon.store import asks, seals, subjects
+from daemon.store import asks, readings, seals, subjects
 from daemon.store.db import Store, Tx
+from daemon.store.erasure import Erased, kept_no_more
 from daemon.store.identity import terms_digest
+from daemon.store.ledger import poll_of
 from daemon.store.month_keys import key_by_id
 from daemon.store.rows import chunks
 from daemon.store.sheetlines import Line
@@ -32,12 +36,13 @@ from daemon.world import World
 MOST_KEPT = 1000
 """Differences kept with their text; all are counted."""
 
-LINE, NOTICE, ASK = "line", "notice", "ask"
+LINE, NOTICE, ASK, SHEET = "line", "notice", "ask", "sheet"
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that is decided otherwise now. `what`: line, notice or ask; `place`: which one; `name`: of what."""
+    """Something that is decided otherwise now, or cannot be decided again. `what`: line, notice, ask or sheet; `place`:
+    which one; `name`: of what."""
 
     what: str
     place: str
@@ -46,13 +51,16 @@ class Difference:
     found: str
 
     def __str__(self) -> str:
+        if self.what == SHEET:
+            return f"{self.place}: {self.found}, expected {self.recorded}"
         return f"{self.place}: {self.name}: recorded {self.recorded or 'nothing'}, found {self.found or 'nothing'}"
 
 
 @dataclass(slots=True)
 class RuleReplay:
-    """What was decided again of one rule. `kept_no_more`: sheets whose time to be kept is over; `absent`: answers that
-    showed no row, where there is nothing to decide."""
+    """What was decided again of one rule. `kept_no_more`: sheets whose time to be kept is over; `unreadable`: sheets that
+    should be there and are not, or are others than their records say; `absent`: answers that showed no row, where there
+    is nothing to decide."""
 
     rule: str
     sheets: int = 0
@@ -61,6 +69,7 @@ class RuleReplay:
     asks: int = 0
     absent: int = 0
     kept_no_more: int = 0
+    unreadable: int = 0
     different: int = 0
 
 
@@ -71,6 +80,8 @@ class ReplayResult:
     day: date
     rules: dict[str, RuleReplay] = field(default_factory=dict)
     differences: list[Difference] = field(default_factory=list)
+    erased: list[tuple[str, Erased]] = field(default_factory=list)
+    """Rule, and since when the sheets of the day that are kept no more are."""
 
     @property
     def different(self) -> int:
@@ -93,10 +104,18 @@ class ReplayResult:
         for name in names[: max(0, MOST_KEPT - len(self.differences))]:
             self.differences.append(Difference(what, place, name, recorded[name], found[name]))
 
+    def lost(self, rule: str, place: str, recorded: str, found: str) -> None:
+        """A sheet that cannot be decided again, a finding like a difference."""
+        counts = self.of(rule)
+        counts.unreadable += 1
+        counts.different += 1
+        if len(self.differences) < MOST_KEPT:
+            self.differences.append(Difference(SHEET, place, "sheet", recorded, found))
+
 
 def replay(store: Store, worlds: Callable[[str], World], day: date) -> ReplayResult:
-    """Decide a business date again. Raises SealBroken for a sheet or value that does not open or hash as recorded,
-    LookupError for a rule set that is not kept, FileNotFoundError for a sheet that is gone before its time."""
+    """Decide a business date again. A sheet that is gone before its time, does not open or hashes otherwise than recorded
+    is a finding. Raises SealBroken for a sealed value that does not open, LookupError for a rule set that is not kept."""
     result = ReplayResult(day)
     with store.read() as tx:
         found = queries.runs_with_sheets(tx, day)
@@ -110,9 +129,29 @@ def replay(store: Store, worlds: Callable[[str], World], day: date) -> ReplayRes
     return result
 
 
+def replay_copy(store: Store, worlds: Callable[[str], World], copy: Path) -> ReplayResult:
+    """Decide every line of an opened copy of a sheet again, and hold its bytes against the record of its poll: a changed
+    operand is found by the hash, and by the decision where it decides. Raises SealBroken for what is no sheet, LookupError
+    for one of a run that the store does not know, OSError."""
+    reader, sha256 = SheetReader.of_copy(copy)
+    run, rule = int(reader.of["run"]), str(reader.of["rule"])
+    with store.read() as tx:
+        known = readings.run_of(tx, run)
+        sheet = next((row for row in readings.sheets_of(tx, run) if row["rule"] == rule), None)
+        day = poll_of(tx, known["poll"]).business_date
+    result = ReplayResult(day)
+    result.of(rule).sheets += 1
+    if sheet is None or sheet["sha256"] != sha256:
+        recorded = "a sheet of this run" if sheet is None else f"SHA-256 {sheet['sha256']} as its record says"
+        result.lost(rule, copy.name, recorded, f"SHA-256 {sha256}")
+    replay_lines(worlds(known["rule_set"]), run, rule, reader, result)
+    return result
+
+
 def open_sheet(store: Store, sheet: RowMapping) -> SheetReader | None:
-    """A sheet of the store, held against its recorded hash; None where its key was destroyed when its time was over."""
-    key = sheet_key(store, sheet)
+    """A sheet of the store, held against its recorded hash; None where it was erased when its time was over. Raises
+    FileNotFoundError, SealBroken."""
+    key = None if kept_no_more(sheet) else sheet_key(store, sheet)
     if key is None:
         return None
     return SheetReader.open(store.folder / sheet["path"], {key.id: key}.__getitem__, sheet["sha256"])
@@ -129,20 +168,34 @@ def sheet_key(store: Store, sheet: RowMapping) -> Key | None:
 
 def _replay_sheet(store: Store, world: World, run: RowMapping, sheet: RowMapping, result: ReplayResult) -> None:
     counts = result.of(sheet["rule"])
-    reader = open_sheet(store, sheet)
+    erased = kept_no_more(sheet)
+    try:
+        reader = open_sheet(store, sheet)
+    except FileNotFoundError:
+        result.lost(sheet["rule"], sheet["path"], "a sheet kept by its rule", "no such file")
+        return
+    except (SealBroken, OSError) as broken:
+        result.lost(sheet["rule"], sheet["path"], f"the sheet with SHA-256 {sheet['sha256']}", str(broken))
+        return
     if reader is None:
         counts.kept_no_more += 1
+        if erased is not None:
+            result.erased.append((sheet["rule"], erased))
         return
     counts.sheets += 1
-    decider = world.deciders[sheet["rule"]]
+    replay_lines(world, run["id"], sheet["rule"], reader, result)
+
+
+def replay_lines(world: World, run: int, rule: str, reader: SheetReader, result: ReplayResult) -> None:
+    """Decide every line of a sheet again under a rule set, whatever its hash says."""
+    decider, counts = world.deciders[rule], result.of(rule)
     for line in reader.lines():
         counts.lines += 1
         gates = gate_inputs(line)
         decision = decider.decide(line.operands, line.items, line.whole, gates, world.env(line.business_date))
         recorded, found = word_of_line(line), word_of(decision)
         if recorded != found:
-            place = f"run {run['id']}, subject {line.subject}"
-            result.compare(sheet["rule"], LINE, place, recorded, found)
+            result.compare(rule, LINE, f"run {run}, subject {line.subject}", recorded, found)
 
 
 def gate_inputs(line: Line) -> GateInputs:

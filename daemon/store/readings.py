@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import RowMapping, insert, select, update
@@ -18,6 +18,7 @@ from daemon.clock import micros
 from daemon.model.facts import Reject
 from daemon.store import seals, trail
 from daemon.store.db import Tx, of
+from daemon.store.erasure import days_of
 from daemon.store.leases import Lease, require_fence
 from daemon.store.rows import chunks, one
 from daemon.store.sheetlines import SheetFile
@@ -28,11 +29,13 @@ ACTOR = "sys:poll"
 
 @dataclass(frozen=True, slots=True)
 class RuleReading:
-    """One rule's part: its sheet, how many facts in each (bucket, reason), and the verdict: `go` or `hold`."""
+    """One rule's part: its sheet and how long that is kept, how many facts in each (bucket, reason), and the verdict: `go`
+    or `hold`."""
 
     sheet: SheetFile
     counts: Mapping[tuple[str, str], int]
     verdict: str = "go"
+    keep: timedelta = timedelta(days=400)
 
     @property
     def buckets(self) -> dict[str, int]:
@@ -77,6 +80,7 @@ def commit_reading(tx: Tx, lease: Lease, totals: Totals, rules: Mapping[str, Rul
             tx.execute(insert(poll_counts), counts)
         path = str(rule.sheet.path.relative_to(folder))
         kept = {"path": path, "sha256": rule.sheet.sha256, "lines": rule.sheet.lines, "key": rule.sheet.key}
+        kept["keep_days"] = days_of(rule.keep)
         tx.execute(insert(sheets).values(run=lease.run, rule=name, **kept))
     values = {
         "rows": totals.rows,

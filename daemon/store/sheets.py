@@ -157,6 +157,17 @@ class SheetReader:
             raise SealBroken(f"{path.name}: SHA-256 {found}, expected {sha256} as its record says")
         return cls(plain)
 
+    @classmethod
+    def of_copy(cls, path: Path) -> tuple[SheetReader, str]:
+        """An opened copy (`write_clear`) and the SHA-256 of its bytes. Raises SealBroken for what is no sheet, OSError."""
+        plain = path.read_bytes()
+        try:
+            return cls(plain), hashlib.sha256(plain).hexdigest()
+        except (pa.ArrowException, KeyError, ValueError, TypeError) as broken:
+            raise SealBroken(
+                f"{path.name}: found {type(broken).__name__}, expected an opened copy of a sheet"
+            ) from None
+
     def __len__(self) -> int:
         return int(self._file.metadata.num_rows)
 

@@ -88,6 +88,9 @@ sheets = Table(
     Column("sha256", Text, nullable=False),  # of the plain bytes
     Column("lines", Integer, nullable=False),
     Column("key", LargeBinary, nullable=False),
+    Column("keep_days", Integer, nullable=False, server_default="400"),  # the rule's `keep:` when it was written
+    Column("erased_at", BigInteger),  # when its time was over; its file is gone
+    Column("erased", Text),  # the record that names it
     PrimaryKeyConstraint("run", "rule"),
 )
 
