@@ -39,7 +39,7 @@ def source_configs(settings: Settings) -> tuple[dict[str, SourceConfig], dict[st
     """The sources and the secrets they name. Raises ConfigError."""
     credentials = credentials_folder(os.environ)
     configs = {name: SourceConfig.from_mapping(name, settings.source(name)) for name in settings.sources}
-    secrets = {c.url_file: settings.secret(c.url_file, credentials) for c in configs.values() if c.url_file}
+    secrets = {n: settings.secret(n, credentials) for c in configs.values() for n in c.secret_names}
     return configs, secrets
 
 

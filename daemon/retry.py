@@ -5,9 +5,9 @@ The only user of tenacity. Sends are repeated by the outbox, never here: one att
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Callable
 from typing import TypeVar
 
 import tenacity
@@ -32,26 +32,26 @@ def backoff(attempt: int, base: float, cap: float, rng: random.Random) -> float:
     return rng.uniform(0.0, high)
 
 
-async def safe_read(
-    read: Callable[[], Awaitable[T]],
+def safe_read(
+    read: Callable[[], T],
     *,
     attempts: int,
     base: float,
     cap: float,
     rng: random.Random,
     again: tuple[type[Exception], ...],
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> T:
     """Call `read` until it returns, at most `attempts` times, waiting by `backoff` after each error listed in `again`.
 
-    Only for calls that change nothing at the other end. Raises the last error itself; other errors and cancellation
-    pass through at once.
+    Only for calls that change nothing at the other end. Raises the last error itself; other errors pass through at
+    once.
     """
-    waits = tenacity.AsyncRetrying(
+    waits = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(attempts),
         wait=lambda state: backoff(state.attempt_number, base, cap, rng),
         retry=tenacity.retry_if_exception_type(again),
         sleep=sleep,
         reraise=True,
     )
-    return await waits(read)
+    return waits(read)

@@ -98,7 +98,7 @@ class Complete(Section):
 class SourceSettings(Section):
     """One source; the fields are those of sources.config.SourceConfig, which checks how they go together."""
 
-    type: Literal["sql", "files"]
+    type: Literal["sql", "files", "http"]
     url: str = ""
     url_file: str = ""
     read_only: bool = True
@@ -111,6 +111,11 @@ class SourceSettings(Section):
     layout: str = ""
     delimiter: str = ","
     max_bytes: Annotated[int, Field(ge=1)] = 536_870_912
+    token_file: str = ""
+    rows: str = ""
+    next: str = ""
+    cursor: str = "cursor"
+    said: str = ""
 
 
 class Settings(BaseSettings):

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
 
 from daemon.errors import DueNoticeError
 
@@ -204,3 +206,50 @@ class HttpxTransport:
         if self._client is not None:
             client, self._client = self._client, None
             await client.aclose()
+
+
+class Reader:
+    """Reads by GET below one address, for sources: one warm connection, opened by the first read. Redirects are not
+    followed, proxies of the environment not read, compressed answers not asked for. Repeating is the caller's.
+
+    `connect` and `whole` bound the connection and the whole exchange in seconds, `cap` an answer's body in bytes.
+    """
+
+    def __init__(self, url: str, headers: Mapping[str, str], connect: float, whole: float, cap: int) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {**headers, "accept-encoding": "identity", "user-agent": "duenotice"}
+        self._connect, self._whole, self._cap = connect, whole, cap
+        self._client: httpx.Client | None = None
+
+    def get(self, path: str) -> Answer:
+        """One request and its answer, any status code. Raises NotSent where no connection was had, Lost where no whole
+        answer came within the time or the cap."""
+        import httpx
+
+        clock = time.monotonic
+        started = clock()
+        if self._client is None:
+            limits = httpx.Timeout(self._whole, connect=self._connect)
+            self._client = httpx.Client(headers=self._headers, timeout=limits, follow_redirects=False, trust_env=False)
+        try:
+            with self._client.stream("GET", self._url + path) as response:
+                received = bytearray()
+                for chunk in response.iter_raw():
+                    received += chunk
+                    if len(received) > self._cap or clock() - started > self._whole:
+                        raise Lost(f"more than {self._cap} bytes or {self._whole} s")
+                names = {name.lower(): value for name, value in response.headers.items()}
+                return Answer(response.status_code, names, bytes(received), clock() - started)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as broken:
+            raise NotSent(f"{type(broken).__name__}: {broken}") from broken
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as broken:
+            raise Lost(f"{type(broken).__name__}: {broken}") from broken
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            self._client.close()

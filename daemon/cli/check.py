@@ -128,8 +128,9 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.store.url_file:
         yield settings.store.url_file, "duenotice.store.url_file"
     for name, source in settings.sources.items():
-        if source.url_file:
-            yield source.url_file, f"sources.{name}.url_file"
+        for key in ("url_file", "token_file"):
+            if found := getattr(source, key):
+                yield found, f"sources.{name}.{key}"
     for name, gateway in settings.gateways.items():
         for key in ("app_key_file", "callback_token_file", "secret_file", "callback_secret_file"):
             if found := getattr(gateway, key, ""):
@@ -229,7 +230,7 @@ def _reach(settings: Settings, made: RuleSet) -> Iterator[Finding]:
     credentials = credentials_folder(os.environ)
     try:
         configs = {name: SourceConfig.from_mapping(name, settings.source(name)) for name in settings.sources}
-        secrets = {c.url_file: settings.secret(c.url_file, credentials) for c in configs.values() if c.url_file}
+        secrets = {n: settings.secret(n, credentials) for c in configs.values() for n in c.secret_names}
         sources = open_sources(configs, secrets)
     except ConfigError as wrong:
         yield _whole("sources.yaml", "sources", wrong)
@@ -239,7 +240,7 @@ def _reach(settings: Settings, made: RuleSet) -> Iterator[Finding]:
         for feed in kind.feeds:
             for part in feed.parts:
                 source = sources.get(part.source)
-                if source is None or part.format != "sql":
+                if source is None or part.format not in ("sql", "http"):
                     continue
                 try:
                     with source.read(part, business_date=day, now=now):

@@ -1,4 +1,4 @@
-"""Readers of back-office systems: SQL databases, and CSV, DBF and OFD files. See README.md."""
+"""Readers of back-office systems: SQL databases, JSON over HTTP, and CSV, DBF and OFD files. See README.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["HEADER", "NotAskable", "NotReady", "Reading", "Secrets", "Source", "
 
 
 def open_source(name: str, config: SourceConfig, secrets: Secrets) -> Source:
-    """The source of that name; opens no connection and no file yet. `secrets` is asked for `url_file` only.
+    """The source of that name; opens no connection and no file yet. `secrets` is asked for `url_file` and `token_file` only.
 
     sqlalchemy is imported only when the source is a database. Raises ConfigError.
     """
@@ -17,6 +17,10 @@ def open_source(name: str, config: SourceConfig, secrets: Secrets) -> Source:
         from daemon.sources.sql import SqlSource
 
         return SqlSource(name, config, secrets)
+    if config.type == "http":
+        from daemon.sources.http import HttpSource
+
+        return HttpSource(name, config, secrets)
     from daemon.sources.files import FileSource
 
     return FileSource(name, config)

@@ -5,12 +5,15 @@ What is read there (query, file name, columns) stands in the signed kind, not he
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from daemon.errors import ConfigError
 
+HTTP = re.compile(r"https://[^\s?#@]+|http://(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]+)?(?:/[^\s?#@]*)?")
+DOTTED = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)?")
 ENCODINGS = ("utf-8", "gb18030", "gbk")
 
 
@@ -23,7 +26,10 @@ class SourceConfig:
     rows a fetch. files: `folder`; `encoding` ('' is each format's own: csv utf-8, dbf gbk, ofd gb18030); complete
     when `flag` (a name with {name} or {stem} of the file) is there, or when size and hash are equal over `stable`
     seconds; `layout`, a CSV of OFD fields that add to or replace the shipped ones; `delimiter` of CSV; `max_bytes`,
-    the largest file taken over.
+    the largest file taken over. http: `url`, the address that queries are below, https but on this machine; `token_file`
+    names the secret of a bearer token; where an answer has its rows (`rows`), the next page's cursor (`next`, and the
+    query parameter `cursor` that carries it) and header fields (`said`), names joined by dots; time-outs; `max_bytes`
+    an answer.
     """
 
     type: str
@@ -40,11 +46,24 @@ class SourceConfig:
     layout: str = ""
     delimiter: str = ","
     max_bytes: int = 536_870_912
+    token_file: str = ""
+    rows: str = ""
+    next: str = ""
+    cursor: str = "cursor"
+    said: str = ""
 
     def __post_init__(self) -> None:
-        wrong = self._sql_mistakes() if self.type == "sql" else self._files_mistakes()
+        checks = {"sql": self._sql_mistakes, "http": self._http_mistakes}
+        wrong = checks.get(self.type, self._files_mistakes)()
+        if self.type != "http" and (self.token_file or self.rows or self.next or self.said):
+            wrong.append("token_file, rows, next, said: expected only for type http")
         if wrong:
             raise ConfigError("source: " + "; ".join(wrong))
+
+    @property
+    def secret_names(self) -> tuple[str, ...]:
+        """The secrets that it names."""
+        return tuple(name for name in (self.url_file, self.token_file) if name)
 
     def _sql_mistakes(self) -> list[str]:
         wrong = []
@@ -57,9 +76,20 @@ class SourceConfig:
             wrong.append("folder, flag, stable: expected only for type files")
         return wrong
 
+    def _http_mistakes(self) -> list[str]:
+        wrong = []
+        if not HTTP.fullmatch(self.url):
+            wrong.append("url: expected https://host/path, or http:// on this machine, without a query")
+        for name in ("rows", "next", "said", "cursor"):
+            if not DOTTED.fullmatch(getattr(self, name)):
+                wrong.append(f"{name}: found {getattr(self, name)!r}, expected names joined by dots")
+        if self.url_file or self.folder or self.flag or self.stable is not None:
+            wrong.append("url_file, folder, flag, stable: expected only for another type")
+        return wrong
+
     def _files_mistakes(self) -> list[str]:
         if self.type != "files":
-            return [f"type: found {self.type!r}, expected 'sql' or 'files'"]
+            return [f"type: found {self.type!r}, expected 'sql', 'files' or 'http'"]
         wrong = []
         if not self.folder:
             wrong.append("folder: found none, expected a path")

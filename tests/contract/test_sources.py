@@ -1,10 +1,11 @@
-"""What every source owes, run on each: the same population out of a database, a DBF, an OFD and a CSV file.
+"""What every source owes, run on each: the same population out of a database, an HTTP service, a DBF, an OFD and a CSV file.
 
-A source of another make (a fake, HTTP) joins by one more entry in `MAKERS`.
+A source of another make joins by one more entry in `MAKERS`.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,9 @@ from daemon.model.facts import BadRow, Reject
 from daemon.model.kinds import Column, FactKind, Field, Part, Type
 from daemon.rules.mapping import Keys, MappedRow, map_row, reject_of, unique
 from daemon.sources import NotAskable, NotReady, SourceConfig, open_source
+from daemon.sources.http import HttpSource
 from daemon.sources.reading import HEADER, Source
+from tests.backoffice_http import Service
 from tests.builders_files import csv_text, dbf, ofd
 
 DAY = date(2024, 2, 1)
@@ -97,8 +100,30 @@ def of_file(format_: str, write: Callable[[Rows], bytes]) -> Maker:
     return make
 
 
+def of_http(folder: Path, rows: Rows) -> tuple[Source, Part]:
+    """The service answers from the folder, two rows a page, so that what is not there cannot be answered."""
+    kept = folder / "funds.json"
+    cells = [{n: None if r.get(n) is None else str(r[n]) for n, *_ in SPEC} for r in rows]
+    kept.write_text(json.dumps(cells))
+    service = Service(kept)
+    part = Part(
+        "funds",
+        "made",
+        query="/funds?date=:business_date",
+        keyed="/funds?date=:business_date&codes=:keys",
+        key_columns=("FundCode",),
+        format="http",
+        columns=COLUMNS,
+    )
+    config = SourceConfig(
+        "http", url=service.url, rows="data.items", next="data.next", said="data.whole", max_bytes=10_000
+    )
+    return HttpSource("made", config, lambda name: "", wait=lambda seconds: None), part
+
+
 MAKERS: dict[str, Maker] = {
     "sql": of_sql,
+    "http": of_http,
     "dbf": of_file(
         "dbf",
         lambda rows: dbf(
@@ -108,6 +133,7 @@ MAKERS: dict[str, Maker] = {
     "ofd": of_file("ofd", lambda rows: ofd(SPEC, rows)),
     "csv": of_file("csv", lambda rows: csv_text([n for n, *_ in SPEC], rows).encode("gb18030")),
 }
+ASKABLE = ("sql", "http")
 SHORT = {"NextTradeDate": "NEXTDATE"}
 DBF_SPEC = tuple((SHORT.get(n, n), t, w, d) for n, t, w, d in SPEC)
 
@@ -158,7 +184,7 @@ def test_a_reading_says_who_when_how_many_and_as_of(made: Made) -> None:
         assert (reading.part, reading.source, reading.started, reading.count) == ("funds", "made", NOW, 3)
         assert reading.as_of == NOW and reading.header["due_date"] == DAY and reading.header["rows"] == 3
         assert set(reading.header) <= set(HEADER)
-        assert (reading.digest is None) == (made.name == "sql")
+        assert (reading.digest is None) == (made.name in ASKABLE)
         assert len(list(reading.rows)) == 3 and list(reading.rows) == []
 
 
@@ -203,7 +229,7 @@ def test_a_fingerprint_is_of_the_shape_not_of_the_rows(made: Made) -> None:
 
 def test_asking_by_key_answers_or_says_that_it_cannot(made: Made) -> None:
     source, part = made.open()
-    if made.name != "sql":
+    if made.name not in ASKABLE:
         with pytest.raises(NotAskable):
             source.ask(part, [("012744",)], business_date=DAY, now=NOW)
         return

@@ -38,39 +38,39 @@ class Flaky:
         self.fails = fails
         self.error = error
 
-    async def __call__(self) -> str:
+    def __call__(self) -> str:
         self.calls += 1
         if self.calls <= self.fails:
             raise self.error
         return "read"
 
 
-async def read(flaky: Flaky, waited: list[float]) -> str:
-    async def sleep(seconds: float) -> None:
+def read(flaky: Flaky, waited: list[float]) -> str:
+    def sleep(seconds: float) -> None:
         waited.append(seconds)
 
     rng = random.Random(1)
-    return await safe_read(flaky, attempts=3, base=1.0, cap=8.0, rng=rng, again=(ConnectionError,), sleep=sleep)
+    return safe_read(flaky, attempts=3, base=1.0, cap=8.0, rng=rng, again=(ConnectionError,), sleep=sleep)
 
 
-async def test_a_read_is_repeated_until_it_succeeds() -> None:
+def test_a_read_is_repeated_until_it_succeeds() -> None:
     flaky, waited = Flaky(2, ConnectionError("down")), []
-    assert await read(flaky, waited) == "read"
+    assert read(flaky, waited) == "read"
     assert flaky.calls == 3
     assert len(waited) == 2
     assert waited[0] <= 1.0
     assert waited[1] <= 2.0
 
 
-async def test_the_last_error_itself_comes_out() -> None:
+def test_the_last_error_itself_comes_out() -> None:
     flaky = Flaky(9, ConnectionError("down"))
     with pytest.raises(ConnectionError, match="down"):
-        await read(flaky, [])
+        read(flaky, [])
     assert flaky.calls == 3
 
 
-async def test_an_error_not_listed_comes_out_at_once() -> None:
+def test_an_error_not_listed_comes_out_at_once() -> None:
     flaky = Flaky(9, KeyError("shape"))
     with pytest.raises(KeyError):
-        await read(flaky, [])
+        read(flaky, [])
     assert flaky.calls == 1
