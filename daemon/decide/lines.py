@@ -21,11 +21,14 @@ from daemon.rules.decider import Decider
 from daemon.rules.functions import Env
 from daemon.rules.gates import GateInputs
 from daemon.rules.schema import Rule, RuleSet
+from daemon.rules.verdicts import Verdict
 from daemon.store import consents, gates_rows, noticebook, subjects
 from daemon.store.db import Store, Tx
 from daemon.store.rows import get_meta
 
 BATCH = 4096
+FEW = 16
+"""Fewer facts than this are decided one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +63,10 @@ class LineMaker:
             numbers, clients = self._numbers([f for f, _ in batch], now)
             with self.store.read() as tx:
                 gates = self._gates(tx, batch, numbers, clients, now)
-            for (fact, members), found in zip(batch, gates, strict=True):
-                yield self._line(fact, members, numbers[fact.subject], clients[fact.client], found)
+            verdicts = self._verdicts([f for f, _ in batch])
+            for i, ((fact, members), found) in enumerate(zip(batch, gates, strict=True)):
+                said = {name: of[i] for name, of in verdicts.items()}
+                yield self._line(fact, members, numbers[fact.subject], clients[fact.client], found, said)
 
     def _numbers(self, facts: Sequence[Fact], now: datetime) -> tuple[dict[str, int], dict[str, int]]:
         kind = subject_kind(self.kind)
@@ -112,12 +117,29 @@ class LineMaker:
     def _occurrence(self, rule: Rule, fact: Fact) -> str:
         return occurrence_text({name: fact.values.get(name, Absence.MISSING) for name in rule.occurrence})
 
+    def _verdicts(self, facts: Sequence[Fact]) -> dict[str, list[Verdict]]:
+        """What each rule says of each fact, where all are of one business date; {} where they are not, or are few."""
+        day = facts[0].business_date
+        if len(facts) < FEW or any(fact.business_date != day for fact in facts):
+            return {}
+        values, env = [fact.values for fact in facts], self.env(day)
+        deciders = {rule.name: self.deciders[rule.name] for rule in self.rules}
+        return {name: each.verdicts.many(values, env) for name, each in deciders.items() if each.in_force(env)}
+
     def _line(
-        self, fact: Fact, members: tuple[Joined, ...], subject: int, client: int, gates: dict[str, GateInputs]
+        self,
+        fact: Fact,
+        members: tuple[Joined, ...],
+        subject: int,
+        client: int,
+        gates: dict[str, GateInputs],
+        said: Mapping[str, Verdict],
     ) -> Line:
-        env = self.env(fact.business_date)
+        env, values = self.env(fact.business_date), fact.values
         decisions = {
-            rule.name: self.deciders[rule.name].decide(fact.values, fact.items, fact.whole, gates[rule.name], env)
+            rule.name: self.deciders[rule.name].decide(
+                values, fact.items, fact.whole, gates[rule.name], env, said.get(rule.name)
+            )
             for rule in self.rules
         }
         return Line(fact, members, subject, client, gates, decisions)

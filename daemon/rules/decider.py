@@ -29,15 +29,13 @@ from daemon.rules.evaluate import Env
 from daemon.rules.explaining import Explanation, explanation
 from daemon.rules.expressions import parse
 from daemon.rules.gates import GateFacts, GateInputs
-from daemon.rules.nodes import Node
 from daemon.rules.program import Program, Values
 from daemon.rules.schema import Rule, RuleSet
 from daemon.rules.stages import Planner
+from daemon.rules.verdicts import Verdict, Verdicts, first, match_reason, second
 from daemon.rules.vocabulary import ROWS, Vocabulary
 
 Rows: TypeAlias = tuple[Mapping[str, Value], ...]
-
-_NO_LEVELS: frozenset[str] = frozenset()
 
 
 class Decider:
@@ -49,20 +47,23 @@ class Decider:
         self.operands: tuple[tuple[str, Type], ...] = words.operands
         self.row_operands: tuple[tuple[str, Type], ...] = words.row_operands
         third = {stage.name: parse(stage.condition) for stage in rule.stages if stage.condition}
-        self.program = Program(words, _first(rule), _second(rule), third, early=rule.occurrence)
+        self.program = Program(words, first(rule), second(rule), third, early=rule.occurrence)
+        self.verdicts = Verdicts(rule, self.program)
         self.planner = Planner(rule, self.program.firm)
-        self._unless = tuple(f"unless:{name}" for name in rule.unless)
-        self._levels = tuple(level.name for level in rule.levels)
-        self._tests = len(self._unless) + (len(self._levels) or 1)
-        self._needs = tuple(rule.needs)
-        self._known_cured: dict[tuple[Any, ...], frozenset[str]] = {}
-        self._rearms = self._tests + len(rule.needs)
         self._row_names = tuple(name for name, _ in self.row_operands)
-        self._keys = tuple(_first(rule))
         self._conditions = tuple(third)
 
-    def decide(self, values: Mapping[str, Value], rows: Rows, whole: bool, gates: GateInputs, env: Env) -> Decision:
-        """The decision on one fact. Never raises for what a fact holds."""
+    def decide(
+        self,
+        values: Mapping[str, Value],
+        rows: Rows,
+        whole: bool,
+        gates: GateInputs,
+        env: Env,
+        verdict: Verdict | None = None,
+    ) -> Decision:
+        """The decision on one fact. Never raises for what a fact holds. `verdict`: what `verdicts` gave for these values and
+        this date, where it was asked for many at once."""
         program = self.program
         picked = program.operands(values)
         operands = program.named_operands(picked)
@@ -70,21 +71,13 @@ class Decider:
             return Decision(Bucket.NO_MATCH, "not_effective", operands=operands)
         if not whole:
             return Decision(Bucket.INDETERMINATE, "not_whole", operands=operands)
-        slots, found = program.start(picked, env)
-        cured = self._cured(found)
-        occurrence = program.named(slots, self.rule.occurrence)
-        for i in range(self._tests):
-            value = found[i]
-            if value is False:
-                continue
-            if value is True and i >= len(self._unless):
-                level = self._levels[i - len(self._unless)] if self._levels else ""
-                return self._match(level, operands, slots, rows, gates, env, cured, occurrence)
-            if isinstance(value, Absence):
-                reason = program.missing(self._keys[i], value, slots)
-                return Decision(Bucket.INDETERMINATE, reason, "", occurrence, operands=operands, cured=cured)
-            return self._no(self._unless[i], operands, slots, found, env, cured, occurrence)
-        return self._no("condition", operands, slots, found, env, cured, occurrence)
+        bucket, reason, level, marks = verdict or self.verdicts.one(operands, env)
+        cured = self.verdicts.cured(operands, env)
+        occurrence = {name: operands[name] for name in self.rule.occurrence}
+        if bucket is Bucket.NOTIFY:
+            start, _ = program.start(picked, env)
+            return self._match(level, operands, start, rows, gates, env, cured, occurrence)
+        return Decision(bucket, reason, "", occurrence, operands=operands, marks=marks, cured=cured)
 
     def in_force(self, env: Env) -> bool:
         """Whether the rule is in force on the business date."""
@@ -111,40 +104,6 @@ class Decider:
         """The decision with all that made it so."""
         return explanation(self.vocabulary, self.program, self.decide(values, rows, whole, gates, env), env)
 
-    def _no(
-        self,
-        reason: str,
-        operands: dict[str, Value],
-        slots: Values,
-        found: tuple[Any, ...],
-        env: Env,
-        cured: frozenset[str],
-        occurrence: dict[str, Value],
-    ) -> Decision:
-        """A no match, believed only while everything in `needs` is true. Marked like a match: a figure that two sources tell
-        apart is a person's matter on either side of a line."""
-        bucket = Bucket.NO_MATCH
-        if False in (met := [value is True for value in found[self._tests : self._rearms]]):
-            first = met.index(False)
-            name, value = self._needs[first], found[self._tests + first]
-            absent = isinstance(value, Absence)
-            reason = self.program.missing(f"needs.{name}", value, slots) if absent else f"needs:{name}"
-            bucket = Bucket.INDETERMINATE
-        marks: tuple[str, ...] = ()
-        if self.rule.marks:
-            _, marks = self._gate_facts(*self.program.finish(slots, env))
-        return Decision(bucket, reason, "", occurrence, operands=operands, marks=marks, cured=cured)
-
-    def _cured(self, found: tuple[Any, ...]) -> frozenset[str]:
-        if not self._levels:
-            return _NO_LEVELS
-        rearms = found[self._rearms :]
-        cured = self._known_cured.get(rearms)
-        if cured is None:
-            names = [name for name, value in zip(self._levels, rearms, strict=True) if value is True]
-            cured = self._known_cured[rearms] = frozenset(names)
-        return cured
-
     def _match(
         self,
         level: str,
@@ -161,7 +120,7 @@ class Decider:
         facts, marks = self._gate_facts(slots, found)
         results = gating.run(rule, inputs, facts)
         verdict = self._untold(level, occurrence, slots, env) or gating.verdict_of(results)
-        bucket, reason = verdict or (Bucket.NOTIFY, f"level:{level}" if level else "condition")
+        bucket, reason = verdict or (Bucket.NOTIFY, match_reason(level))
         terms = self._terms(slots, rows)
         return Decision(bucket, reason, level, occurrence, terms, operands, results, marks, cured)
 
@@ -192,26 +151,3 @@ class Decider:
         if ROWS in self.rule.terms:
             terms[ROWS] = tuple({name: row.get(name, Absence.MISSING) for name in self._row_names} for row in rows)
         return terms
-
-
-def _first(rule: Rule) -> dict[str, Node]:
-    """What decides, in the order of deciding, then what a no match needs, then the rearms."""
-    found = {f"unless.{name}": parse(text) for name, text in rule.unless.items()}
-    if not rule.levels:
-        found["when"] = parse(rule.when)
-    found.update({f"levels.{level.name}.when": parse(level.when) for level in rule.levels})
-    found.update({f"needs.{name}": parse(text) for name, text in rule.needs.items()})
-    found.update({f"levels.{level.name}.rearm": parse(level.rearm) for level in rule.levels})
-    return found
-
-
-def _second(rule: Rule) -> dict[str, Node]:
-    """What only a match needs: exclusions, declared holds, marks, suitability."""
-    found = {
-        **{f"gates.exclude.{name}": parse(text) for name, text in rule.gates.exclude.items()},
-        **{f"hold.{name}": parse(text) for name, text in rule.holds.items()},
-        **{f"marks.{name}": parse(text) for name, text in rule.marks.items()},
-    }
-    if rule.gates.suitability:
-        found["gates.suitability"] = parse(rule.gates.suitability)
-    return found

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -111,11 +112,13 @@ def _is_session(env: Env, day: date) -> bool | Absence:
         return Absence.MISSING
 
 
+@lru_cache(maxsize=4096)  # the rows of a reading share few moments
 def _date_of(when: datetime) -> date | Absence:
     there = local(when)
     return there if isinstance(there, Absence) else there.date()
 
 
+@lru_cache(maxsize=4096)
 def _time_of(when: datetime) -> time | Absence:
     there = local(when)
     return there if isinstance(there, Absence) else there.time()

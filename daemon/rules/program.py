@@ -15,6 +15,7 @@ from daemon.model.kinds import Absence, Value
 from daemon.rules.compile import compile_function
 from daemon.rules.evaluate import Env
 from daemon.rules.nodes import Node, names_in
+from daemon.rules.straight import Names
 from daemon.rules.vocabulary import Vocabulary
 
 Values: TypeAlias = tuple[Value, ...]
@@ -52,6 +53,7 @@ class Program:
         self.third = compile_function("third", third, self._names)
         self._nodes = {**first, **second}
         self._dated: dict[date, tuple[Values, Values]] = {}
+        self._whole: dict[date, Values | None] = {}
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -62,6 +64,19 @@ class Program:
     def firm(self) -> frozenset[str]:
         """The parameters that no contract overrides: their values are a matter of the business date alone."""
         return frozenset(self._firm)
+
+    def names(self) -> Names:
+        """What the names stand for, for straight code."""
+        return Names(frozenset(self._operands), self._parameters, self._contract, self._words.lets)
+
+    def firm_on(self, day: date) -> Values | None:
+        """The firm's values of all parameters on a day, in their order; None where one that no contract overrides has none."""
+        try:
+            return self._whole[day]
+        except KeyError:
+            yielding, fixed = self._on(day)
+            lacking = any(isinstance(value, Absence) for value in fixed)
+            return self._whole.setdefault(day, None if lacking else yielding + fixed)
 
     def operands(self, values: Mapping[str, Value]) -> Values:
         """The operands among these values, in their order; one that is not there is MISSING."""
