@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 from daemon.model.facts import Fact, Where
 from daemon.model.kinds import Absence, FactKind, Lookup, Value
@@ -96,6 +96,11 @@ def collect_facts(
         )
 
 
+def is_key(value: Value | None) -> TypeGuard[str]:
+    """Whether a value names a subject or client. An absence is a text too, and names nobody."""
+    return isinstance(value, str) and not isinstance(value, Absence)
+
+
 def _fact(
     kind: FactKind,
     values: Values,
@@ -106,7 +111,7 @@ def _fact(
     whole: bool,
 ) -> Fact | None:
     subject, client, day = values.get(kind.subject), values.get(kind.client), values.get(kind.business_date)
-    if not isinstance(subject, str) or not isinstance(client, str) or not isinstance(day, date):
+    if not is_key(subject) or not is_key(client) or not isinstance(day, date):
         return None
     key = tuple(str(values.get(name, "")) for name in (kind.collect.by if kind.collect else kind.key))
     return Fact(key, subject, client, day, basis, values, rows, as_of, count, whole)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
-from daemon.decide.joining import Joined, Key, Rows, collect_facts, one_fact
+from daemon.decide.joining import Joined, Key, Rows, collect_facts, is_key, one_fact
 from daemon.model.facts import BadRow, Fact, Reject
 from daemon.model.kinds import Absence, FactKind, Feed, Lookup, Part, Value
 from daemon.rules.evaluate import evaluate
@@ -297,20 +297,19 @@ def _good_rows(
 
 
 def _tear(kind: FactKind, part: Part, reject: Reject, tally: Tally, lookups: Sequence[Rows]) -> None:
-    """A reject makes its subject's fact not whole. Whose it is says its subject, or by way of the look-ups its key, or the very
-    value that was refused for the blanks around it."""
+    """A reject makes its subject's fact not whole. Whose it is says its subject, or by way of the look-ups what of it could be
+    read, or the very value that was refused for the white space around it."""
     if reject.found == REPEATED:
         return
     subject: Value | None = reject.subject
     if subject is None:
-        named: Values = dict(zip(kind.key, reject.key or (), strict=False))
-        named |= {
-            c.field: reject.found.strip() for c in part.columns if c.column == reject.column and reject.key is None
-        }
+        named: Values = dict(reject.known)
+        refused = [c.field for c in part.columns if c.field and c.column == reject.column]
+        named |= {name: reject.found.strip() for name in refused if name in kind.key}
         for rows in lookups:
             rows.join(named)
         subject = named.get(kind.subject)
-    if isinstance(subject, str) and not isinstance(subject, Absence):
+    if is_key(subject):
         tally.torn.add(subject)
     else:
         tally.untraced += 1
@@ -318,8 +317,8 @@ def _tear(kind: FactKind, part: Part, reject: Reject, tally: Tally, lookups: Seq
 
 def _unknown(kind: FactKind, row: Joined) -> Reject:
     missing = next(
-        (n for n in (kind.subject, kind.client, kind.business_date) if not isinstance(row.values.get(n), str | date)),
-        kind.subject,
+        (n for n in (kind.subject, kind.client) if not is_key(row.values.get(n))),
+        kind.business_date,
     )
     assert row.where is not None
     found = str(row.values.get(missing, Absence.MISSING))

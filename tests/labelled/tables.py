@@ -42,8 +42,8 @@ class Table:
 
 
 class Office:
-    """A source of every part, by (kind, part). A column that the mapping asks for and no table has is a KeyError: the tables
-    here have to follow the kinds."""
+    """A source of every part, by (kind, part); a part without a table has no rows. A column that a mapping asks for and its
+    table lacks is another shape, so the tables here have to follow the kinds."""
 
     def __init__(self, ruleset: RuleSet, tables: Mapping[tuple[str, str], Table]) -> None:
         self._names = {
@@ -58,7 +58,7 @@ class Office:
     def read(self, part: Part, *, business_date: date, now: datetime) -> Iterator[Reading]:
         """The whole table."""
         name = self._names[id(part)]
-        table = self._tables[name]
+        table = self._tables.get(name) or Table([c.column for c in part.columns if c.const is None])
         file = "/".join(name)
         rows = (
             BadRow(Where(file, i), "", "00", "a whole record") if row == TORN else Row(Where(file, i), row)

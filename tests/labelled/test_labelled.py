@@ -12,7 +12,7 @@ import pytest
 
 from daemon.rules.decider import Decider
 from tests.builders_rules import shipped
-from tests.labelled import margin
+from tests.labelled import margin, payment
 from tests.labelled.tables import Outcome, Table, outcomes
 
 CHUNK = 2000
@@ -40,7 +40,13 @@ def _margin(rng: random.Random, day: date, facts: int) -> margin.Book:
     return margin.Book(rng, rng.choice(tuple(margin.FEEDS)), day, facts)
 
 
-FAMILIES: Mapping[str, tuple[str, Callable[[random.Random, date, int], Made]]] = {"margin": (margin.RULE, _margin)}
+FAMILIES: Mapping[str, tuple[str, Callable[[random.Random, date, int], Made]]] = {
+    "margin": (margin.RULE, _margin),
+    "payment": (payment.RULE, payment.Book),
+}
+
+ALWAYS = ("notify", "held", "no_match", "indeterminate", "reject")
+BUCKETS = {"margin": ALWAYS, "payment": (*ALWAYS, "suppressed")}
 
 
 def disagreements(family: str, facts: int, seed: int) -> tuple[list[str], Counter[str], Counter[str]]:
@@ -69,7 +75,7 @@ def check(family: str, facts: int, seed: int = 8) -> None:
     assert len(ways) >= LEAST_WAYS, sorted(ways)
     # labels that agree because all are the same prove nothing
     shares = {bucket: count / buckets.total() for bucket, count in buckets.items()}
-    assert all(shares[b] > 0.02 for b in ("notify", "held", "no_match", "indeterminate", "reject")), shares
+    assert all(shares[b] > 0.02 for b in BUCKETS[family]), shares
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import date
 
-from daemon.decide.joining import Rows
+import pytest
+
+from daemon.decide.joining import Joined, Rows, is_key, one_fact
 from daemon.model.kinds import Absence, Lookup, Value
+from tests.builders_rules import shipped
 
 WINDOW = Lookup("window", "fund_window", {"fund_code": "fund"}, {"announcement": "id"}, ("day", "first", "last"))
 DAY = date(2024, 2, 1)
@@ -48,3 +51,13 @@ def test_a_rejected_row_of_no_readable_key_may_be_of_any() -> None:
     rows.refuse({"id": "B"})
     assert joined(rows) == "A"
     assert joined(rows, "160002") is Absence.INVALID
+
+
+@pytest.mark.parametrize("absence", Absence)
+@pytest.mark.parametrize("name", ["client_no", "business_date"])
+def test_nobody_is_told_of_a_row_whose_client_or_day_is_absent(name: str, absence: Absence) -> None:
+    kind = shipped().kinds["fund_holding"]
+    values: dict[str, Value] = {"client_no": "S1", "fund_code": "160001", "business_date": DAY}
+    assert one_fact(kind, Joined("counter", values), "day", {}) is not None
+    assert one_fact(kind, Joined("counter", {**values, name: absence}), "day", {}) is None
+    assert not is_key(absence)
