@@ -11,8 +11,6 @@ import tempfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import create_engine, text
-
 from daemon.security.keyring import Keyring
 from daemon.store.db import Store
 from daemon.store.engine import FILE_NAME
@@ -58,12 +56,8 @@ def _template() -> bytes:
 
 
 def new_store(folder: Path, *, url: str = "") -> Store:
-    """A new store in `folder`, migrated, with the keys of `keyring()`; with a url, that database emptied first."""
-    if url:
-        with create_engine(url).begin() as tx:
-            tx.execute(text("DROP SCHEMA public CASCADE"))
-            tx.execute(text("CREATE SCHEMA public"))
-    else:
+    """A new store in `folder`, migrated, with the keys of `keyring()`; with a url, in that database."""
+    if not url:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FILE_NAME).write_bytes(_template())
         (folder / FILE_NAME).chmod(0o600)
@@ -72,5 +66,5 @@ def new_store(folder: Path, *, url: str = "") -> Store:
 
 def reopen(store: Store, **names: tuple[str, ...]) -> Store:
     """The same store opened again, as another process would."""
-    url = "" if store.engine.dialect.name == "sqlite" else str(store.engine.url)
+    url = "" if store.engine.dialect.name == "sqlite" else store.engine.url.render_as_string(hide_password=False)
     return Store.open(store.folder, keyring=keyring(**names), node="n1", url=url)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,14 +27,10 @@ from daemon.store.tables import meta, metadata, month_keys, records, sealed, sub
 from daemon.store.tables import subjects as subject_rows
 from tests.builders_store import NOW, SET, keyring, new_store, reopen
 
-URLS = [""] + [url for url in (os.environ.get("DUENOTICE_TEST_POSTGRES", ""),) if url]
 
-
-@pytest.fixture(params=URLS, ids=lambda url: "postgresql" if url else "sqlite")
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    store = new_store(tmp_path / "state", url=request.param)
-    yield store
-    store.close()
+@pytest.fixture
+def store(any_store: Store) -> Store:
+    return any_store
 
 
 def append(tx, **more):

@@ -13,7 +13,7 @@ from packaging.version import Version
 from tests.files import ROOT
 from tests.locks import pinned
 
-LOCKS = {"requirements.lock": ("build",), "requirements-test.lock": ("build", "test")}
+LOCKS = {"requirements.lock": ("build", "postgres"), "requirements-test.lock": ("build", "postgres", "test")}
 
 
 @pytest.mark.parametrize("name", LOCKS)

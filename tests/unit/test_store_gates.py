@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from daemon.errors import ConfigError, StoreConflict
 from daemon.store import gates_rows, rulesets, subjects, trail
 from daemon.store.db import Store
-from tests.builders_store import NOW, at, new_store
+from tests.builders_store import NOW, at
 
 COUNTS = {"notify": 900, "known": 100}
 ONE, TWO = "1a" * 32, "2b" * 32
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = new_store(tmp_path / "state")
-    with store.write() as tx:
+def store(any_store: Store) -> Iterator[Store]:
+    with any_store.write() as tx:
         subjects.numbers(tx, "client", ["S1", "S2"], now=NOW)
-    yield store
-    store.close()
+    yield any_store
 
 
 def test_a_silence_holds_until_its_end(store: Store) -> None:

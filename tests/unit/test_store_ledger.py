@@ -25,11 +25,9 @@ FEED = "margin_intraday"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = new_store(tmp_path / "state")
-    with store.lock():
-        yield store
-    store.close()
+def store(any_store: Store) -> Iterator[Store]:
+    with any_store.lock():
+        yield any_store
 
 
 def due(store: Store, *hours: float, day=DAY) -> list[int]:

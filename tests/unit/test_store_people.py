@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,18 +12,16 @@ from daemon.store import consents, contacts, pages, subjects, trail, worklist
 from daemon.store.consents import Said
 from daemon.store.contacts import Found
 from daemon.store.db import Store
-from tests.builders_store import NOW, at, new_store
+from tests.builders_store import NOW, at
 
 PHONE, OTHER = "10812345678", "10900000001"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = new_store(tmp_path / "state")
-    with store.write() as tx:
+def store(any_store: Store) -> Iterator[Store]:
+    with any_store.write() as tx:
         subjects.numbers(tx, "client", ["S1", "S2"], now=NOW)
-    yield store
-    store.close()
+    yield any_store
 
 
 def take(store: Store, *found: Found, hours: float = 0) -> int:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from daemon.errors import StoreConflict
@@ -17,14 +14,12 @@ from daemon.store.readings import RuleReading, Totals
 from daemon.store.rows import one
 from daemon.store.sheetlines import SheetFile
 from daemon.store.tables import feeds
-from tests.builders_store import DAY, NOW, SET, at, new_store
+from tests.builders_store import DAY, NOW, SET, at
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = new_store(tmp_path / "state")
-    yield store
-    store.close()
+def store(any_store: Store) -> Store:
+    return any_store
 
 
 @pytest.fixture
