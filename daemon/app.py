@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from daemon import alarms, sdnotify
+from daemon.activation import Activation, Rulebook
 from daemon.app_parts import worlds_of
 from daemon.channels.channel import Received
 from daemon.children import ChildConfig
 from daemon.clock import SHANGHAI, Clock, RealClock
 from daemon.deliver import Deliverer
 from daemon.deliver.routes import Routes
-from daemon.errors import ConfigError
 from daemon.intake import Intake
 from daemon.keeping import Keeping
 from daemon.log import logger
@@ -28,20 +28,19 @@ from daemon.notices import passing
 from daemon.polls import Polls
 from daemon.publication import Publication
 from daemon.publish import HeadStore, Publisher
-from daemon.rules.load import Loaded
 from daemon.rules.schema import RuleSet
 from daemon.schedule import Timetable, Waker
 from daemon.server import Running, serve
 from daemon.sources.reading import Source
-from daemon.store import noticebook, pages, rulesets, trail
+from daemon.store import acts, noticebook, pages, trail
 from daemon.store.db import Store
 from daemon.web import callbacks
 
 
 @dataclass
 class Parts:
-    """What the composition needs. `load_rules` reads the rule folder anew; `covers` limits what is polled and `since` says
-    from when on (the demo). `changed` names the sections of the configuration that only a restart takes over.
+    """What the composition needs. `rules` reads the rule folder and its approvals anew; `covers` limits what is polled, `since`
+    says from when on (the demo). `changed` names the sections of the configuration that only a restart takes over.
     `publish_every`, `pass_every`: seconds between publications, and between passes that nothing wakes."""
 
     store: Store
@@ -49,7 +48,7 @@ class Parts:
     sources: Mapping[str, Source]
     routes: Routes
     children: ChildConfig
-    load_rules: Callable[[], Loaded]
+    rules: Rulebook
     log_dir: Path
     heads: Path
     origin: str
@@ -75,6 +74,7 @@ class App:
     def __init__(self, parts: Parts) -> None:
         self.parts, self.store, self.clock = parts, parts.store, parts.clock
         self.worlds = worlds_of(self.store, parts.sources)
+        self.activation = Activation(self.store, parts.rules, lambda digest: self.worlds(digest))
         self.deliverer = Deliverer(self.store, parts.routes, self.worlds, self.clock)
         self.intake = Intake(self.store, self.worlds)
         self.alarms = alarms.Alarms(self.store)
@@ -115,42 +115,32 @@ class App:
         logger.info("the daemon has started", action="start", boot=self.store.boot, port=self.web.port)
 
     def activate(self, now: datetime) -> RuleSet:
-        """Take the rule folder if it is good, else the last active set, loudly, else ConfigError."""
-        loaded = self.parts.load_rules()
-        if loaded.ruleset is None:
-            for finding in loaded.findings:
-                logger.error("the rule folder has a mistake", action="rules", finding=str(finding))
-            with self.store.read() as tx:
-                last = rulesets.active(tx)
-            if last is None:
-                raise ConfigError("the rule folder is unusable and no rule set was ever active", loaded.findings)
-            sentence = f"the rule folder is unusable ({len(loaded.findings)} mistakes); rule set {last.digest[:12]} stays active"
-            with self.store.write() as tx:
-                pages.page(tx, "rules", "urgent", sentence, now=now)
-            alarms.call(sentence, key="rules")
-            self.ruleset = self.worlds(last.digest).ruleset
-            return self.ruleset
-        with self.store.write() as tx:
-            rulesets.keep(tx, loaded.ruleset.digest, loaded.ruleset.files, signed=False, now=now)
-            reason = "development mode: unsigned sets are allowed"
-            if rulesets.activate(tx, loaded.ruleset.digest, actor="sys:duenotice", now=now, reason=reason):
-                logger.warning(
-                    "an unsigned rule set is active: development mode", action="rules", digest=loaded.ruleset.digest
-                )
-        self.ruleset = self.worlds(loaded.ruleset.digest).ruleset
-        self._cancel_removed(now)
+        """Take the rule folder if it is good and rightly signed, else the last active set, loudly, else ConfigError."""
+        self.ruleset = self.activation.take(now)
+        self._cancel(now, self.ruleset.rules, "its rule was removed", others=True)
         return self.ruleset
 
-    def _cancel_removed(self, now: datetime) -> None:
-        """Notices stay on the set that made them; those of a rule that is gone and have not left are cancelled."""
+    def _cancel(self, now: datetime, rules: Iterable[str], why: str, *, others: bool = False) -> None:
+        """Notices stay on the set that made them; those that have not left, of these rules or of all others, are cancelled."""
+        names = list(rules)
         while True:
-            with self.store.write() as tx:
-                rows = noticebook.waiting_of_others(tx, self.ruleset.rules)
-                for row in rows:
-                    rule = self.worlds(row["rule_set"]).ruleset.rules[row["rule"]]
-                    passing.cancel_removed(tx, rule, row, now)
-            if not rows:
+            with self.store.read() as tx:  # most passes find nothing, and then take no lock
+                found = noticebook.waiting_of(tx, names, others=others)
+            if not found:
                 return
+            with self.store.write() as tx:
+                for row in noticebook.waiting_of(tx, names, others=others):
+                    rule = self.worlds(row["rule_set"]).ruleset.rules[row["rule"]]
+                    passing.cancel(tx, rule, row, now, why=why)
+
+    def _acts(self, now: datetime) -> None:
+        """What people decided since the last pass: rules stopped; a set's first day, an emergency start's end."""
+        if self.activation.again is not None and now >= self.activation.again:
+            self._take_over(now)
+        with self.store.read() as tx:
+            stopped = acts.stopped_rules(tx, now)
+        if stopped:
+            self._cancel(now, stopped, "its rule was stopped")
 
     def timetable(self) -> Timetable:
         """The due times of the active rule set."""
@@ -173,6 +163,7 @@ class App:
             self._reload()
         now = self.clock.now()
         self._watch_clock(now)
+        self._acts(now)
         done = await asyncio.to_thread(self.polls.pass_, now, self.ruleset.digest, not self.stopping)
         done += await self.deliverer.pass_(now)
         done += await asyncio.to_thread(self.alarms.tell)
@@ -182,10 +173,13 @@ class App:
 
     def _reload(self) -> None:
         """Rules and cards are read, checked and swapped; of the rest it is said what only a restart takes over."""
-        self.activate(self.clock.now())
-        self.polls.timetable = self.timetable()
+        self._take_over(self.clock.now())
         for section in self.parts.changed():
             logger.warning("a setting has changed: restart needed", action="reload", section=section)
+
+    def _take_over(self, now: datetime) -> None:
+        self.activate(now)
+        self.polls.timetable = self.timetable()
 
     def _watch_clock(self, now: datetime) -> None:
         """A wall clock that steps is not believed (clock.py): a record and a page, once a step."""
@@ -218,7 +212,7 @@ class App:
     def next_instant(self) -> datetime | None:
         """The next moment at which a pass has something to do: a poll, a retry of one, a stage, a timer, an outcome."""
         now = self.clock.now()
-        found = [self.polls.next_instant(now), self.deliverer.next_instant(now)]
+        found = [self.polls.next_instant(now), self.deliverer.next_instant(now), self.activation.again]
         return min((f for f in found if f is not None), default=None)
 
     @property

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import date, datetime
+from functools import partial
 
+from daemon.activation import Rulebook
 from daemon.app import Parts
 from daemon.app_parts import open_sources
 from daemon.children import ChildConfig
@@ -13,6 +15,7 @@ from daemon.clock import Clock
 from daemon.errors import ConfigError
 from daemon.gateways import open_routes
 from daemon.log import logger
+from daemon.rules.approval_files import read_approvals
 from daemon.rules.load import Loaded, load, read_folder
 from daemon.security.keyring import Keyring
 from daemon.settings import Settings, credentials_folder
@@ -46,6 +49,13 @@ def source_configs(settings: Settings) -> tuple[dict[str, SourceConfig], dict[st
 def rule_loader(settings: Settings) -> Callable[[], Loaded]:
     """Reads the configured rule folder anew each time it is called."""
     return lambda: load(read_folder(settings.path(settings.rules.folder)))
+
+
+def rulebook(settings: Settings) -> Rulebook:
+    """The configured rule folder, its approvals, and whether development mode is on."""
+    folder = settings.path(settings.rules.folder)
+    approvals = partial(read_approvals, folder)
+    return Rulebook(rule_loader(settings), approvals, settings.rules.unsigned == "allow")
 
 
 def parts(
@@ -83,7 +93,7 @@ def parts(
         sources=open_sources(configs, secrets),
         routes=open_routes(settings, store, transport, credentials),
         children=child,
-        load_rules=rule_loader(settings),
+        rules=rulebook(settings),
         log_dir=settings.path(settings.trail.folder),
         heads=heads,
         origin=settings.trail.origin,

@@ -39,7 +39,7 @@ def decide_only(
         try:
             with store.write() as tx:
                 ledger.void_leases(tx)
-                rulesets.keep(tx, ruleset.digest, ruleset.files, signed=False, now=now)
+                rulesets.keep(tx, ruleset.digest, ruleset.files, now=now)
             world = make_world(store, ruleset, open_sources(configs, secrets))
             timetable = Timetable(ruleset)
             known = {e.feed.name: e.feed for e in timetable.entries if ruleset.kinds[e.feed.kind].use == "facts"}

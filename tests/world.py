@@ -22,6 +22,7 @@ from unittest import mock
 
 from sqlalchemy import Connection, select
 
+from daemon.activation import Rulebook
 from daemon.app import App, Parts
 from daemon.app_parts import open_sources, ruleset_of
 from daemon.children import Child, ChildConfig, Done, Job, run
@@ -368,7 +369,7 @@ class Play:
             sources=sources,
             routes=Routes({"fake": gateway}, {"rcs": ("fake",), "sms": ("fake",)}),
             children=child,
-            load_rules=lambda: self.scenario.load_rules(self.folder),
+            rules=Rulebook(lambda: self.scenario.load_rules(self.folder)),
             log_dir=self.folder / "trail",
             heads=self.folder / "heads" / "heads.db",
             origin="test.example/trail",

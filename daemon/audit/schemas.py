@@ -95,8 +95,13 @@ TASK = shape(
     {"notice": HEX, "kind": WORD, "due": INSTANT, "result": WORD, "recording": HASH, **REASON},
 )
 SET_CHANGE = shape(
-    {"digest": HASH}, {"previous": HASH, "signed": FLAG, "effective": INSTANT, "principal": WORD, **REASON}
-)
+    {"digest": HASH},
+    {
+        "previous": HASH, "signed": FLAG, "mode": one_of("signed", "unsigned", "emergency"), "version": NUMBER,
+        "until": INSTANT, "principal": WORD, "principals": each(WORD), "key": TEXT, "statement": HASH, "purpose": WORD,
+        "effective": INSTANT, "effective_on": DAY, "expires": DAY, "accepted": each(TEXT), "starts": each(WORD), **REASON,
+    },
+)  # fmt: skip
 KEY_CHANGE = shape(
     {"key": HEX}, {"purpose": WORD, "alg": WORD, "version": COUNT, "previous": HEX, "vkey": TEXT, **REASON}
 )
@@ -121,6 +126,8 @@ SCHEMAS: Mapping[str, Schema] = MappingProxyType(
         "rules.stopped": shape({"rule": WORD}, {"digest": HASH, **REASON}),
         "rules.proposed": SET_CHANGE,
         "rules.signed": SET_CHANGE,
+        "rules.started": shape({"rule": WORD}, {"until": INSTANT, **REASON}),
+        "rules.signers": shape({"version": NUMBER, "sha256": HASH}, {"principals": each(WORD), **REASON}),
         "key.created": KEY_CHANGE,
         "key.rotated": KEY_CHANGE,
         "key.destroyed": KEY_CHANGE,

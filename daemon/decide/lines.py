@@ -22,9 +22,8 @@ from daemon.rules.functions import Env
 from daemon.rules.gates import GateInputs
 from daemon.rules.schema import Rule, RuleSet
 from daemon.rules.verdicts import Verdict
-from daemon.store import consents, gates_rows, noticebook, subjects
+from daemon.store import acts, consents, gates_rows, noticebook, subjects
 from daemon.store.db import Store, Tx
-from daemon.store.rows import get_meta
 
 BATCH = 4096
 FEW = 16
@@ -84,8 +83,9 @@ class LineMaker:
         who = sorted(set(clients.values()))
         found: list[dict[str, GateInputs]] = [{} for _ in facts]
         said = consents.consents_of(tx, who) if any(r.gates.consent != "none" for r in self.rules) else {}
+        halted = acts.stopped_rules(tx, now, [rule.name for rule in self.rules])
         for rule in self.rules:
-            stopped = self.stopped(tx, rule.name)
+            stopped = rule.name in halted
             silences = gates_rows.silences_of(tx, rule.name, now)
             released = gates_rows.releases_of(tx, rule.name)
             used = self._used(tx, rule, sorted(set(numbers.values())), facts)
@@ -103,11 +103,6 @@ class LineMaker:
                     text in mine,
                 )
         return found
-
-    @staticmethod
-    def stopped(tx: Tx, rule: str) -> bool:
-        """Whether a person stopped the rule."""
-        return get_meta(tx, f"stopped:{rule}") is not None
 
     def _used(self, tx: Tx, rule: Rule, about: Sequence[int], facts: Sequence[Fact]) -> dict[int, frozenset[str]]:
         if rule.cap.per_client is None or not facts:

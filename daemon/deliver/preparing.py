@@ -24,7 +24,7 @@ from daemon.model.states import MessageState, Stands
 from daemon.notices.passing import after_message
 from daemon.notices.writer import ACTOR
 from daemon.rules.schema import Rule
-from daemon.store import consents, contacts, doubts, ledger, outbox, pages, seals, subjects, trail, worklist
+from daemon.store import acts, consents, contacts, doubts, ledger, outbox, pages, seals, subjects, trail, worklist
 from daemon.store.contacts import Contact
 from daemon.store.db import Store, Tx
 from daemon.store.outbox import Claim
@@ -74,23 +74,24 @@ class Desk:
     contacts: dict[int, list[Contact]]
     said: dict[int, dict[tuple[str, str], str]]
     plain: dict[str, bytes]
+    stopped: frozenset[str] = frozenset()
     letters: list[Letter] = field(default_factory=list)
 
     @classmethod
-    def open(cls, tx: Tx, claims: Sequence[Claim]) -> Desk:
-        """Claims whose fence has not moved."""
+    def open(cls, tx: Tx, claims: Sequence[Claim], now: datetime) -> Desk:
+        """Claims whose fence has not moved, and the rules that are stopped now."""
         about = {c.notice["id"] for c in claims}
         held = {r["id"]: r for r in tx.execute(select(notices).where(notices.c.id.in_(about))).mappings()}
         wanted = [c.message["id"] for c in claims]
         rows = {r["id"]: r for r in tx.execute(select(messages).where(messages.c.id.in_(wanted))).mappings()}
-        now = [Claim(rows[c.message["id"]], held[c.notice["id"]], c.fence) for c in claims]
-        mine = [c for c in now if c.message["fence"] == c.fence and c.message["state"] == MessageState.CLAIMED.value]
+        as_now = [Claim(rows[c.message["id"]], held[c.notice["id"]], c.fence) for c in claims]
+        mine = [c for c in as_now if c.message["fence"] == c.fence and c.message["state"] == MessageState.CLAIMED.value]
         clients = {c.notice["client"] for c in mine}
         subjects.keys_of_many(tx, clients)
         found = contacts.contacts_of_many(tx, clients)
         ids = [c.message["body"] if c.message["ever_in_doubt"] else c.notice["inputs"] for c in mine]
         ids += [one.sealed for several in found.values() for one in several]
-        return cls(mine, found, consents.consents_of(tx, clients), seals.get_many(tx, ids))
+        return cls(mine, found, consents.consents_of(tx, clients), seals.get_many(tx, ids), acts.stopped_rules(tx, now))
 
     def contact(self, claim: Claim) -> Contact | None:
         """The contact of a claim's client, role and channel."""
@@ -121,7 +122,7 @@ class Preparer:
     def prepare(self, claims: Sequence[Claim], unasked: Collection[str], now: datetime) -> tuple[list[Sending], int]:
         """The messages that leave now, and how many claims were ended otherwise."""
         with self.store.write() as tx:
-            desk = Desk.open(tx, claims)
+            desk = Desk.open(tx, claims, now)
             going = [c for c in desk.claims if not c.message["ever_in_doubt"] and self._goes(tx, desk, c, unasked, now)]
             for claim in self._with_address(tx, desk, going, now):
                 self._first(tx, desk, claim, claim.notice["id"] in unasked, now)
@@ -141,6 +142,9 @@ class Preparer:
         due = max(micros(now), notice["not_before"])
         if notice["outcome"] is not None or notice["held"] or notice["stands"] == Stands.NO.value or due > micros(now):
             outbox.put_back(tx, message["id"], fence, due=due, why=notice["stands_why"])
+            return False
+        if rule.name in desk.stopped:  # the next pass cancels it
+            outbox.put_back(tx, message["id"], fence, due=micros(now + LATER), why="its rule is stopped")
             return False
         if is_over(notice, rule, now):  # the ask has moved its window; the next look at windows gives it its end
             outbox.put_back(tx, message["id"], fence, due=micros(now + LATER), why="its window is over")

@@ -69,9 +69,9 @@ def _mark_late(tx: Connection, book: Book, row: RowMapping, change: RenewNotice)
     )
 
 
-def cancel_removed(tx: Connection, rule: Rule, row: RowMapping, now: datetime) -> None:
-    """A waiting notice of a rule that is no longer in force: it never leaves."""
-    change = CloseNotice(row["id"], Outcome.CANCELLED, "its rule was removed")
+def cancel(tx: Connection, rule: Rule, row: RowMapping, now: datetime, *, why: str) -> None:
+    """A waiting notice of a rule that is no longer in force, or is stopped: it never leaves."""
+    change = CloseNotice(row["id"], Outcome.CANCELLED, why)
     close(tx, book_of(rule, row, now), row["client"], change)
 
 

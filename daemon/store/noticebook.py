@@ -290,11 +290,10 @@ def due_windows(tx: Connection, now: int, limit: int = 500) -> list[RowMapping]:
     return list(tx.execute(query).mappings())
 
 
-def waiting_of_others(tx: Connection, rules: Iterable[str], limit: int = 100) -> list[RowMapping]:
-    """Notices not told and without outcome of rules that are none of these."""
-    query = select(notices).where(
-        notices.c.outcome.is_(None), notices.c.told_at.is_(None), notices.c.rule.not_in(list(rules))
-    )
+def waiting_of(tx: Connection, rules: Iterable[str], *, others: bool = False, limit: int = 100) -> list[RowMapping]:
+    """Notices not told and without outcome of these rules, or of all `others`."""
+    about = notices.c.rule.not_in(list(rules)) if others else notices.c.rule.in_(list(rules))
+    query = select(notices).where(notices.c.outcome.is_(None), notices.c.told_at.is_(None), about)
     return list(tx.execute(query.limit(limit)).mappings())
 
 

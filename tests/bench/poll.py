@@ -57,7 +57,7 @@ def world_on(folder: Path, watch: Stopwatch) -> World:
     ruleset = load(read_folder(ROOT)).required()
     store = new_store(folder / "state")
     with store.write() as tx:
-        rulesets.keep(tx, ruleset.digest, ruleset.files, signed=False, now=book.DUE)
+        rulesets.keep(tx, ruleset.digest, ruleset.files, now=book.DUE)
     return make_world(store, ruleset, {"counter": TimedSource(source, watch)})  # type: ignore[dict-item]
 
 

@@ -184,7 +184,7 @@ def test_later_rule_sets_change_no_replay(changed: Place, run: Any) -> None:
         made = load(read_folder(changed.folder))
         assert made.ruleset is not None, made.findings
         with store.write() as tx:
-            rulesets.keep(tx, made.ruleset.digest, made.ruleset.files, signed=False, now=at(DAY, "23:30"))
+            rulesets.keep(tx, made.ruleset.digest, made.ruleset.files, now=at(DAY, "23:30"))
             rulesets.activate(tx, made.ruleset.digest, actor="person:test", now=at(DAY, "23:30"))
     finally:
         store.close()

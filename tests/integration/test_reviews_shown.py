@@ -37,7 +37,7 @@ def activate(firm: Place) -> None:
     made = load(read_folder(firm.folder)).required()
     store = firm.store()
     with store.write() as tx:
-        rulesets.keep(tx, made.digest, made.files, signed=False, now=now())
+        rulesets.keep(tx, made.digest, made.files, now=now())
         rulesets.activate(tx, made.digest, actor="sys:test", now=now())
     store.close()
 

@@ -9,6 +9,7 @@ import pytest
 from daemon.errors import ConfigError, StoreConflict
 from daemon.store import gates_rows, rulesets, subjects, trail
 from daemon.store.db import Store
+from daemon.store.rulesets import NOBODY, Act
 from tests.builders_store import NOW, at
 
 COUNTS = {"notify": 900, "known": 100}
@@ -112,14 +113,14 @@ def test_a_hold_that_ends_itself_names_no_person(store: Store) -> None:
 FILES = {"rules/ipo/payment.yaml": b"rule: payment\n", "templates/ipo/payment.card.yaml": "标题\n".encode()}
 
 
-def keep(store: Store, digest: str = ONE, *, signed: bool = False) -> None:
+def keep(store: Store, digest: str = ONE) -> None:
     with store.write() as tx:
-        rulesets.keep(tx, digest, FILES, signed=signed, now=NOW)
+        rulesets.keep(tx, digest, FILES, now=NOW)
 
 
-def activate(store: Store, digest: str = ONE, *, hours: float = 0) -> str | None:
+def activate(store: Store, digest: str = ONE, *, hours: float = 0, act: Act = NOBODY) -> str | None:
     with store.write() as tx:
-        return rulesets.activate(tx, digest, actor="person:wang", now=at(hours))
+        return rulesets.activate(tx, digest, actor="person:wang", now=at(hours), act=act)
 
 
 def test_a_kept_set_gives_its_bytes_back(store: Store) -> None:
@@ -155,14 +156,13 @@ def test_a_set_that_is_not_kept_cannot_be_active(store: Store) -> None:
 
 def test_once_signed_never_unsigned_again(store: Store) -> None:
     keep(store)
-    keep(store, TWO, signed=True)
+    keep(store, TWO)
     activate(store)
-    activate(store, TWO)
+    activate(store, TWO, act=Act("signed", 1))
     with pytest.raises(ConfigError, match="unsigned"):
         activate(store)
     with store.read() as tx:
         active = rulesets.active(tx)
         assert active is not None
         assert (active.digest, active.signed) == (TWO, True)
-    keep(store, signed=True)
-    assert activate(store) is not None
+    assert activate(store, act=Act("signed", 2)) is not None

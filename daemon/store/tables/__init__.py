@@ -7,18 +7,17 @@ stand here in clear: they lie in `sealed` under a client's key, and a client is 
 
 from __future__ import annotations
 
+from daemon.store.tables.acts import activations, approvals, rule_sets, signer_lists, stops
 from daemon.store.tables.base import meta, metadata, records
 from daemon.store.tables.inbound import nonces, pages, receipts, tasks, tokens, uplinks
 from daemon.store.tables.notices import asks, attempts, episodes, messages, notices, sending_keys
 from daemon.store.tables.polls import feeds, holds, poll_counts, polls, rejects, runs, sheets
 from daemon.store.tables.who import (
-    activations,
     consents,
     contacts,
     counters,
     month_keys,
     releases,
-    rule_sets,
     sealed,
     silences,
     subject_index,
@@ -27,6 +26,7 @@ from daemon.store.tables.who import (
 
 __all__ = [
     "activations",
+    "approvals",
     "asks",
     "attempts",
     "consents",
@@ -53,7 +53,9 @@ __all__ = [
     "sealed",
     "sending_keys",
     "sheets",
+    "signer_lists",
     "silences",
+    "stops",
     "subject_index",
     "subjects",
     "tasks",

@@ -1,10 +1,9 @@
-"""Rule sets and who is concerned: subjects, their keys and sealed values, contacts, consents, silences, releases."""
+"""Who is concerned: subjects, their keys and sealed values, contacts, consents, silences, releases."""
 
 from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Column,
     Index,
     Integer,
@@ -17,26 +16,6 @@ from sqlalchemy import (
 )
 
 from daemon.store.tables.base import ROW_ID, metadata
-
-rule_sets = Table(
-    "rule_sets",
-    metadata,
-    Column("digest", Text, primary_key=True),
-    Column("bytes", LargeBinary, nullable=False),  # canonical JSON path -> base64, deflated
-    Column("signed", Boolean, nullable=False),
-    Column("loaded_at", BigInteger, nullable=False),
-)
-
-activations = Table(
-    "activations",
-    metadata,
-    Column("id", ROW_ID, primary_key=True, autoincrement=True),
-    Column("digest", Text, nullable=False),
-    Column("mode", Text, nullable=False),  # signed | unsigned
-    Column("at", BigInteger, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("record", Text, nullable=False),
-)
 
 counters = Table(
     "counters",
