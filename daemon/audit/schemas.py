@@ -61,6 +61,7 @@ NOTICE = shape(
         "change": WORD, "subject": NUMBER, "stage": WORD, "level": WORD, "episode": WORD, "run": NUMBER, "feed": WORD,
         "due": INSTANT, "not_before": INSTANT, "deadline": INSTANT, "revision": COUNT, "stands": WORD, "reason": TEXT,
         "terms": HASH, "business_date": DAY, "late": FLAG, "marks": each(WORD),
+        "contacts": each(WORD), "call": WORD,
     },
 )  # fmt: skip
 MESSAGE = shape(

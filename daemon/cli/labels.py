@@ -64,6 +64,8 @@ VERDICTS: Mapping[str, tuple[str, str]] = {
     "suppress": ("拦下", "suppress"),
     "hold": ("扣住", "hold"),
     "unknown": ("未知", "unknown"),
+    "other_contact": ("改发其他联系人", "other contact"),
+    "phone_as_well": ("同时电话", "phone as well"),
 }
 
 GATES: Mapping[str, tuple[str, str]] = {

@@ -25,7 +25,7 @@ from daemon.notices.renewal import Renewal, Word, absence, word_of
 from daemon.notices.writer import ACTOR, Book
 from daemon.rules.schema import Rule
 from daemon.sources.reading import NotAskable
-from daemon.store import asks, seals, trail
+from daemon.store import asks, seals, trail, worklist
 from daemon.store.db import Store, Tx
 from daemon.store.outbox import Claim
 from daemon.world import World
@@ -174,6 +174,25 @@ class Asker:
                         notice["record"],
                     )
                     Renewal(book, world.deciders[name], world.env, started).take(tx, [word for _, word in found])
+                    for question, word in found:
+                        if word.how == SeenAs.HELD:
+                            self._call(tx, question, word, now)
+
+    @staticmethod
+    def _call(tx: Tx, question: Question, word: Word, now: datetime) -> None:
+        """What a gate holds at the claim waits for a person, who learns of it before the next poll."""
+        notice = question.claim.notice
+        worklist.open_task(
+            tx,
+            f"held:{notice['id']}",
+            f"held when it was due: {word.why}",
+            now=now,
+            rule=notice["rule"],
+            notice=notice["id"],
+            subject=notice["subject"],
+            deadline=from_micros(notice["deadline"]),
+            cause=word.cause or notice["record"],
+        )
 
     def _by_start(
         self, tx: Tx, pairs: Iterable[tuple[Question, Word]], asked: set[str], now: datetime

@@ -21,7 +21,7 @@ from daemon.deliver import rendering
 from daemon.deliver.routes import Routes
 from daemon.log import logger
 from daemon.model.states import MessageState, Stands
-from daemon.notices.passing import after_message
+from daemon.notices.passing import after_message, open_call
 from daemon.notices.writer import ACTOR
 from daemon.rules.schema import Rule
 from daemon.store import acts, consents, contacts, doubts, ledger, outbox, pages, seals, subjects, trail, worklist
@@ -227,6 +227,8 @@ class Preparer:
             pages.page(tx, f"render:{rule.name}", "urgent", sentence, now=now)
             self._refuse(tx, claim, rule, "card cannot be rendered", now)
             return
+        if notice["call"]:
+            open_call(tx, rule, notice, now, f"client status {notice['call']}: a call as well")
         body = seals.put(tx, notice["client"], "body", plain, now)
         terms = notice["terms"]
         desk.letters.append(Letter(claim, name, contact.address, contact.sealed, body, terms, outgoing, plain))

@@ -12,7 +12,7 @@ from daemon.demo.counter import LANDED_AT, Counter, instant
 from daemon.demo.holdings import holding_rows
 from daemon.demo.margin_accounts import Row, accounts, contract_row
 from daemon.demo.margin_book import SETTLED_AT, Market, valuations
-from daemon.demo.people import Numbers, Person, draw
+from daemon.demo.people import MINOR, Numbers, Person, draw
 from daemon.demo.public import Closes, Issue, Public
 
 
@@ -78,7 +78,8 @@ class Fill:
         return agreed
 
     def contacts(self, agreed: Mapping[int, str]) -> None:
-        """`contact`: the client's own mobile, and for margin the address that the contract agreed, per channel."""
+        """`contact`: the client's own mobile, a minor's guardian, and for margin the address that the contract agreed,
+        per channel."""
         for_all = (row for p in self._people for row in self._contacts(p, agreed.get(p.number, "")))
         self._counter.add("contact", for_all)
 
@@ -96,6 +97,16 @@ class Fill:
         if p.mobile:
             for channel in ("rcs", "sms"):
                 yield p.client_id, "client", channel, p.mobile, since, "counter"
+        if p.status == MINOR:
+            for channel in ("rcs", "sms"):
+                yield (
+                    p.client_id,
+                    "guardian",
+                    channel,
+                    "10" + self._numbers.of("guardian", p.number, 9),
+                    since,
+                    "counter",
+                )
         if agreed:
             u = draw(self._seed, "agreed", p.number).random()
             other = "10" + self._numbers.of("agreed", p.number, 9)

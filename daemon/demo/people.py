@@ -27,7 +27,13 @@ RARE = ("𠮷", "𬭎", "𬸚", "𫖯", "𪩘")
 """Characters that GBK lacks and GB18030 writes in four bytes."""
 
 FOREIGN = ("Alexandria Featherstonhaugh", "阿依古丽·买买提江", "Bartholomew O'Shaughnessy", "迪力木拉提·艾合买提")
-STATUS = (("0", 0.986), ("1", 0.006), ("2", 0.005), ("3", 0.003))
+STATUS = (
+    ("0", 0.971), ("4", 0.005), ("5", 0.005), ("6", 0.003), ("7", 0.002), ("1", 0.006), ("2", 0.005), ("3", 0.003)
+)  # fmt: skip
+"""Normal, dormant, id expired, minor, special care, frozen, closed, deceased."""
+
+MINOR = "6"
+
 RISK = (("C1", 0.08), ("C2", 0.22), ("C3", 0.35), ("C4", 0.25), ("C5", 0.10))
 INSTITUTIONS = ("样例一号私募投资基金", "样例投资合伙企业", "样例实业有限公司", "样例咨询有限公司")
 

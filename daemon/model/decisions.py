@@ -21,11 +21,17 @@ class Bucket(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """One gate's answer: 'pass', 'suppress' or 'hold', or 'unknown' (indeterminate), with its reason."""
+    """One gate's answer with its reason: 'pass', or what passes with a condition ('other_contact', 'phone_as_well');
+    'suppress', 'hold', or 'unknown' (indeterminate)."""
 
     gate: str
     verdict: str
     reason: str = ""
+
+    @property
+    def passes(self) -> bool:
+        """Whether the match goes on to the next gate."""
+        return self.verdict in ("pass", "other_contact", "phone_as_well")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ from daemon.clock import from_micros, micros
 from daemon.model.notices import CloseNotice, RenewNotice
 from daemon.model.states import OPEN, PROVED_NOT_ARRIVED, MessageState, Outcome, as_known, outcome_of
 from daemon.notices.standing import sweep
-from daemon.notices.writer import ACTOR, Book, close, message_row, timers_of
+from daemon.notices.whom import contacts_of, message_row
+from daemon.notices.writer import ACTOR, Book, close, timers_of
 from daemon.rules.schema import Rule
-from daemon.store import noticebook, outbox, subjects, trail, worklist
+from daemon.store import noticebook, outbox, trail, worklist
 from daemon.store.tables import messages, notices
 
 GONE_TO_SMS = "the platform handed it to the SMS network"
@@ -131,7 +132,8 @@ def next_channel(tx: Connection, rule: Rule, row: RowMapping, now: datetime, *, 
     """Open the next channel of the rule's order for every contact; cancel what of the others has never been in `sending`,
     ask to revoke what may be under way. False, with a phone task, when no channel is left."""
     rows = outbox.of_notice(tx, row["id"])
-    used = {m["channel"] for m in rows}
+    contacts = contacts_of(rule, row["contacts"])
+    used = {m["channel"] for m in rows if m["role"] in contacts}
     channel = next((c for c in rule.channels if c not in used), None)
     if channel is None:
         if not any(_may_leave(m) for m in rows):
@@ -157,24 +159,9 @@ def next_channel(tx: Connection, rule: Rule, row: RowMapping, now: datetime, *, 
         },
     )
     noticebook.cancel_messages(tx, row["id"], MessageState.CANCELLED.value, f"{channel} takes over", record)
-    keys = subjects.keys_of(tx, row["client"])
     outbox.add(
         tx,
-        [
-            message_row(
-                rule,
-                keys.commitment_key,
-                row["id"],
-                row["client"],
-                role,
-                channel,
-                now,
-                from_micros(row["deadline"]),
-                row["feed"],
-                record,
-            )
-            for role in rule.contacts
-        ],
+        [message_row(rule, tx, row, role, channel, micros(now), row["deadline"], record) for role in contacts],
     )
     for message in under_way:
         if message["state"] in ("accepted", "in_doubt"):

@@ -21,6 +21,7 @@ from daemon.model.notices import Planner, Seen, SeenAs, StagePlan, no_plan
 from daemon.model.values import occurrence_text
 from daemon.notices import corrections, levels, standing
 from daemon.notices.writer import Book, Unit, Writer
+from daemon.rules import gates
 from daemon.rules.decider import Decider
 from daemon.rules.functions import Env
 from daemon.store import noticebook, seals, subjects, worklist
@@ -210,9 +211,17 @@ class Renewal:
                 sealed.append(seals.put(tx, line.client, "inputs", raw, self.book.now))
             return sealed[0]
 
-        occurrence = dict(decision.occurrence)
         return Unit(
-            line.subject, line.client, occurrence, line.fact.business_date, self.started, inputs, "", word.cause
+            line.subject,
+            line.client,
+            dict(decision.occurrence),
+            line.fact.business_date,
+            self.started,
+            inputs,
+            "",
+            word.cause,
+            gates.contacts_of(self.rule, decision.gates) if decision.gates else None,
+            gates.call_of(decision.gates),
         )
 
 

@@ -20,9 +20,10 @@ from daemon.model.notices import CORRECTION, Change, CloseNotice, EndEpisode, Ma
 from daemon.model.states import MessageState, Outcome, Stands
 from daemon.model.values import occurrence_text
 from daemon.notices.standing import with_late
+from daemon.notices.whom import as_text, contacts_of, first_channels, message_row, redirect
 from daemon.rules.schema import Rule, Timer
 from daemon.store import noticebook, outbox, subjects, trail, worklist
-from daemon.store.identity import message_id, notice_id
+from daemon.store.identity import notice_id
 
 ACTOR = "sys:duenotice"
 NO_TERMS = "0" * 64
@@ -45,7 +46,8 @@ class Book:
 @dataclass(frozen=True)
 class Unit:
     """Whom and what it is about. `inputs` seals what a card needs and returns the id; called at most once a change. `cause`:
-    the record that led to these changes, where it is not the book's."""
+    the record that led to these changes, where it is not the book's. `contacts`, `call`: whom the client's status sends a
+    notice to, and the status for which a call is wanted as well; None where what was read does not say."""
 
     subject: int
     client: int
@@ -55,6 +57,8 @@ class Unit:
     inputs: Callable[[], str] | None = None
     text: str = ""  # the occurrence's text where the values are not at hand
     cause: str | None = None
+    contacts: tuple[str, ...] | None = None
+    call: str = ""
     made: list[str] = field(default_factory=list)
 
 
@@ -151,11 +155,17 @@ class Writer:
         record = self._append(
             "notice", unit, self._made(unit, change, key), card=book.rule.card, commit={"occurrence": text}
         )
-        self._notices.append(self._row(unit, change, key, text, episode, unit.inputs(), record))
+        row = self._row(unit, change, key, text, episode, unit.inputs(), record)
+        last = max(rows.values(), key=lambda r: r["made_at"], default=None)
+        row["contacts"] = _contacts(book.rule, unit, last)
+        row["call"] = unit.call if unit.contacts is not None or last is None else last["call"]
+        self._notices.append(row)
         unit.made.append(key)
-        self._messages += first_messages(
-            book.rule, keys.commitment_key, key, unit.client, plan.at, plan.deadline, book.feed, record
-        )
+        self._messages += [
+            message_row(book.rule, self.tx, row, role, channel, row["not_before"], row["deadline"], record)
+            for role in contacts_of(book.rule, row["contacts"])
+            for channel in first_channels(book.rule)
+        ]
         if change.stands is Stands.UNKNOWN:
             self._unknown(unit, key, change.why, plan.deadline, record)
 
@@ -172,6 +182,7 @@ class Writer:
             "terms": change.terms if len(change.terms) == 64 else NO_TERMS,
             "business_date": unit.business_date.isoformat(),
             "marks": list(with_late(change.plan, change.marks, self.book.now)),
+            **_whom(self.book.rule, _contacts(self.book.rule, unit, None), unit.call),
         }
 
     def _row(
@@ -221,12 +232,15 @@ class Writer:
             "window_end": micros(change.window_end),
             "deadline": micros(change.deadline),
         }
+        values["contacts"] = _contacts(self.book.rule, unit, row)
+        values["call"] = row["call"] if unit.contacts is None else unit.call
         take = change.take_inputs and unit.inputs is not None
         differs = any(row[name] != value for name, value in values.items())
         record: str = row["record"]
         if differs:
             data = {"notice": change.id, "change": "renewed", "stage": row["stage"], "stands": change.stands.value}
             data |= {"reason": change.why, "run": self.book.run, "marks": list(change.marks)}
+            data |= _whom(self.book.rule, values["contacts"], values["call"])
             record = self._append("notice", unit, data, rule_set=row["rule_set"], card=self.book.rule.card)
         values |= {
             "b_id": change.id,
@@ -237,6 +251,11 @@ class Writer:
             "record": record,
         }
         self._renewals.append(values)
+        if row["contacts"] != values["contacts"] and row["told_at"] is None:
+            contacts = contacts_of(self.book.rule, values["contacts"])
+            self._messages += redirect(
+                self.tx, self.book.rule, row, contacts, values["not_before"], values["deadline"], record
+            )
         if row["not_before"] != values["not_before"] or row["deadline"] != values["deadline"]:
             self._moves.append({"b_notice": change.id, "due": values["not_before"], "deadline": values["deadline"]})
         if change.stands is Stands.UNKNOWN and row["stands"] != Stands.UNKNOWN.value and row["told_at"] is None:
@@ -256,54 +275,17 @@ class Writer:
         )
 
 
-def first_messages(
-    rule: Rule,
-    commitment_key: bytes,
-    notice: str,
-    client: int,
-    at: datetime,
-    deadline: datetime,
-    feed: str,
-    record: str,
-) -> list[dict[str, Any]]:
-    """One message per contact role on the first channel, or on all channels where the rule says `together`."""
-    channels = rule.channels if rule.together else rule.channels[:1]
-    return [
-        message_row(rule, commitment_key, notice, client, role, channel, at, deadline, feed, record)
-        for role in rule.contacts
-        for channel in channels
-    ]
+def _contacts(rule: Rule, unit: Unit, known: RowMapping | None) -> str:
+    """The contacts of a unit's notice, as it keeps them: by what was read, else as they were."""
+    if unit.contacts is not None:
+        return as_text(rule, unit.contacts)
+    return known["contacts"] if known is not None else ""
 
 
-def message_row(
-    rule: Rule,
-    commitment_key: bytes,
-    notice: str,
-    client: int,
-    role: str,
-    channel: str,
-    due: datetime,
-    deadline: datetime,
-    feed: str,
-    record: str,
-    generation: int = 1,
-) -> dict[str, Any]:
-    """A new message, queued."""
-    return {
-        "id": message_id(commitment_key, notice, role, channel, generation),
-        "notice": notice,
-        "client": client,
-        "role": role,
-        "channel": channel,
-        "generation": generation,
-        "state": MessageState.QUEUED.value,
-        "own": MessageState.QUEUED.value,
-        "due": micros(due),
-        "priority": rule.priority,
-        "deadline": micros(deadline),
-        "feed": feed,
-        "record": record,
-    }
+def _whom(rule: Rule, contacts: str, call: str) -> dict[str, Any]:
+    """What a record says of them, where there is something to say."""
+    found: dict[str, Any] = {"contacts": list(contacts_of(rule, contacts))} if contacts else {}
+    return found | ({"call": call} if call else {})
 
 
 def close(tx: Connection, book: Book, client: int, change: CloseNotice, cause: str | None = None) -> None:

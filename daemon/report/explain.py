@@ -243,7 +243,7 @@ def cause_of(found: Explanation, levels: Sequence[Any]) -> Cause | None:
     if decision.reason == "not_whole":
         return Cause("whole", "whole")
     if decision.bucket is not Bucket.NOTIFY:
-        gate = next((g for g in decision.gates if g.verdict != "pass"), None)
+        gate = next((g for g in decision.gates if not g.passes), None)
         if gate is not None and decision.reason.startswith(("gate:", "declared:")):
             return Cause("gate", gate.gate, gate.reason, _trace(found.conditions, gate_key(gate.gate, gate.reason)))
     for note in found.conditions:

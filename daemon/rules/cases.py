@@ -7,7 +7,7 @@ own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -23,7 +23,7 @@ from daemon.rules.decider import Decider, Rows
 from daemon.rules.evaluate import Env
 from daemon.rules.folding import deriver, fold
 from daemon.rules.functions import SHANGHAI
-from daemon.rules.gates import GateInputs
+from daemon.rules.gates import GateInputs, call_of, contacts_of
 from daemon.rules.schema import Case, RuleSet
 from daemon.rules.vocabulary import ROWS
 
@@ -71,7 +71,13 @@ def run_cases(ruleset: RuleSet, cases: Iterable[Case] | None = None) -> list[Cas
 def run_case(ruleset: RuleSet, decider: Decider, case: Case) -> CaseResult:
     """One case."""
     played = play(ruleset, decider, case)
-    faults = (*_decided(case, played), *_valued(case, played), *_planned(case, played), *_worded(ruleset, case, played))
+    contacts = contacts_of(decider.rule, played.decision.gates)
+    faults = (
+        *_decided(case, played, contacts),
+        *_valued(case, played),
+        *_planned(case, played),
+        *_worded(ruleset, case, played),
+    )
     return CaseResult(case, played.decision, faults)
 
 
@@ -109,14 +115,17 @@ def _stated(derived: Iterable[Any]) -> set[str]:
     return {d.name for d in derived if d.of == "fact"}
 
 
-def _decided(case: Case, played: Played) -> Iterator[str]:
+def _decided(case: Case, played: Played, contacts: Sequence[str]) -> Iterator[str]:
     expect, decision = case.expect, played.decision
     found = {"bucket": decision.bucket.value, "reason": decision.reason, "level": decision.level}
     for key in ("bucket", "reason", "level"):
         if key in expect and found[key] != expect[key]:
             reason = f" ({decision.reason})" if key == "bucket" else ""
             yield f"{key}: found {found[key] or 'none'}{reason}, expected {expect[key] or 'none'}"
-    for key, listed in (("marks", set(decision.marks)), ("cured", set(decision.cured))):
+    if "call" in expect and bool(call_of(decision.gates)) is not expect["call"]:
+        yield f"call: found {call_of(decision.gates) or 'none'}, expected {'one' if expect['call'] else 'none'}"
+    listings = {"marks": set(decision.marks), "cured": set(decision.cured), "contacts": set(contacts)}
+    for key, listed in listings.items():
         if key in expect and listed != set(expect[key]):
             yield f"{key}: found {_listed(listed)}, expected {_listed(expect[key])}"
 

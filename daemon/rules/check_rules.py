@@ -17,6 +17,7 @@ from daemon.errors import Finding
 from daemon.model.kinds import PERSONAL_TYPES, FactKind, Field, Scalar, Type
 from daemon.rules.checks import Expressions
 from daemon.rules.expressions import parse
+from daemon.rules.gates import ANY_OTHER
 from daemon.rules.load_rules import RuleFile
 from daemon.rules.nodes import And, Compare, Name, Node
 from daemon.rules.parameters import first_day
@@ -120,7 +121,27 @@ class RuleCheck:
             else:
                 self._no_person("terms", name)
         self._one_field("gates", "status", self._rule.gates.status, Type.ENUM)
+        self._statuses()
+        self._roles()
         self._one_field("", "agreed", self._rule.agreed, Type.CODE)
+
+    def _statuses(self) -> None:
+        """Every status the field can have has a verdict: what a table forgets would be indeterminate for ever."""
+        field, gates = self._fields.get(self._rule.gates.status), self._rule.gates
+        forgotten = [value for value in field.values if value not in gates.verdicts] if field else []
+        if forgotten and ANY_OTHER not in gates.verdicts:
+            allowed = "a verdict for each, in rules/client_status.yaml or under gates.verdicts"
+            self._r.map("gates").refuse("status", f"no verdict for {', '.join(forgotten)}", allowed)
+
+    def _roles(self) -> None:
+        """The contacts that the rule and its statuses name are roles that some kind of contacts knows."""
+        kinds = [kind for kind in self._kinds.values() if kind.use == "contacts" and "role" in kind.fields]
+        known = sorted({role for kind in kinds for role in kind.fields["role"].values})
+        named = [("contacts", role) for role in self._rule.contacts]
+        named += [("gates", role) for roles in self._rule.gates.others.values() for role in roles]
+        for key, role in named if kinds else ():
+            if role not in known:
+                self._r.refuse(key, f"the contact '{role}'", ", ".join(known), near(role, known))
 
     def _one_field(self, under: str, key: str, name: str, type_: Type) -> None:
         if not name:

@@ -127,6 +127,6 @@ def _decides(key: str, value: Value, decision: Decision) -> bool:
     if reason == "declared":
         return kind == "hold" and name == detail
     if reason == "gate":
-        blocked = next((g.reason for g in decision.gates if g.gate == detail and g.verdict != "pass"), "")
+        blocked = next((g.reason for g in decision.gates if g.gate == detail and not g.passes), "")
         return key == gate_key(detail, blocked)
     return reason == "condition" and key == "when"

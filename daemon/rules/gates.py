@@ -2,7 +2,8 @@
 
     stopped      one person stopped the rule
     source       the feed is late or short; a rule that may speak unasked (`if_unasked: send`) passes
-    status       the client's status, by the table of the rule's category and the rule's own verdicts
+    status       the client's status, by the signed table of the rule's family or category and the rule's own verdicts;
+                 it may also name other contacts, or ask for a phone call beside the notice
     consent      what the client agreed to or refused, as far as the rule asks
     suitability  what the rule says makes it suitable for the client; what is not known to be suitable is not pushed
     exclude      who the rule excludes by its own expressions
@@ -23,32 +24,14 @@ from daemon.model.decisions import Bucket, GateResult
 from daemon.model.kinds import Absence, Value
 from daemon.rules.schema import Rule
 
-SEND, SUPPRESS, HOLD = "send", "suppress", "hold"
+SEND, SUPPRESS, HOLD, OTHER_CONTACT, PHONE = "send", "suppress", "hold", "other_contact", "phone_as_well"
 PASS, UNKNOWN = "pass", "unknown"
-VERDICTS = (SEND, SUPPRESS, HOLD)
+VERDICTS = (SEND, SUPPRESS, HOLD, PHONE)
+"""What a status may mean in one word; `other_contact` names its contacts too (statuses.py reads both)."""
+
 ANY_OTHER = "unknown"
 """The key of a verdict for a status that is absent or in no table."""
 
-SERVICE: Mapping[str, str] = {
-    "normal": SEND,
-    "frozen": SEND,  # a freeze bars trades, not what the client must be told; never gates a margin call
-    "dormant": SEND,
-    "institution": SEND,
-    "minor": SEND,
-    "special_care": SEND,
-    "id_expired": SEND,
-    "closed": SUPPRESS,
-    "deceased": SUPPRESS,
-}
-MARKETING: Mapping[str, str] = {
-    **dict.fromkeys(SERVICE, SUPPRESS),
-    "normal": SEND,
-    "institution": SEND,
-}
-STATUS_TABLE: Mapping[str, Mapping[str, str]] = {"service": SERVICE, "education": SERVICE, "marketing": MARKETING}
-"""Category -> client status -> verdict. A status in no table is unknown to it: the fact is indeterminate."""
-
-STATUSES = tuple(SERVICE)
 CONSENTS = ("in", "out", "none", "unknown")
 SOURCE_STATES = ("", "late", "short")
 
@@ -119,12 +102,10 @@ def _source(rule: Rule, inputs: GateInputs, facts: GateFacts) -> GateResult:
 
 
 def status_verdict(rule: Rule, status: Value) -> str:
-    """What a client status means to a rule: 'send', 'suppress', 'hold' or 'unknown'."""
-    if not isinstance(status, Absence):
-        own = rule.gates.verdicts.get(str(status)) or STATUS_TABLE[rule.category].get(str(status))
-        if own:
-            return own
-    return rule.gates.verdicts.get(ANY_OTHER, UNKNOWN)
+    """What a client status means to a rule: 'send', 'suppress', 'hold', 'other_contact', 'phone_as_well' or 'unknown'."""
+    verdicts = rule.gates.verdicts
+    found = None if isinstance(status, Absence) else verdicts.get(str(status))
+    return found or verdicts.get(ANY_OTHER, UNKNOWN)
 
 
 def _status(rule: Rule, inputs: GateInputs, facts: GateFacts) -> GateResult:
@@ -134,6 +115,19 @@ def _status(rule: Rule, inputs: GateInputs, facts: GateFacts) -> GateResult:
     if verdict == SEND or (verdict == HOLD and inputs.released):
         return _PASSED["status"] if reason == "normal" else GateResult("status", PASS, reason)
     return GateResult("status", verdict, reason)
+
+
+def contacts_of(rule: Rule, results: Sequence[GateResult]) -> tuple[str, ...]:
+    """The roles of the contacts that a match goes to: the rule's, unless the client's status names others."""
+    for result in results:
+        if result.verdict == OTHER_CONTACT:
+            return rule.gates.others.get(result.reason) or rule.gates.others[ANY_OTHER]
+    return rule.contacts
+
+
+def call_of(results: Sequence[GateResult]) -> str:
+    """The client's status where a phone call is wanted as well, else ''."""
+    return next((result.reason for result in results if result.verdict == PHONE), "")
 
 
 def _exclude(rule: Rule, inputs: GateInputs, facts: GateFacts) -> GateResult:
@@ -207,7 +201,7 @@ _BUCKETS = {SUPPRESS: Bucket.SUPPRESSED, HOLD: Bucket.HELD, UNKNOWN: Bucket.INDE
 def verdict_of(results: Sequence[GateResult]) -> tuple[Bucket, str] | None:
     """Bucket and reason by the first gate that does not pass; None where all do."""
     for result in results:
-        if result.verdict != PASS:
+        if not result.passes:
             declared = result.gate == "declared"
             return _BUCKETS[result.verdict], f"declared:{result.reason}" if declared else f"gate:{result.gate}"
     return None

@@ -1,6 +1,7 @@
 """The one strict loader of rule sets, for `check`, the daemon and `replay` alike: bytes in, a rule set or findings out.
 
-    rules/references.yaml  rules/links.yaml  rules/kinds/*.yaml  rules/parameters/*.yaml  rules/calendars/*.yaml
+    rules/references.yaml  rules/links.yaml  rules/client_status.yaml
+    rules/kinds/*.yaml  rules/parameters/*.yaml  rules/calendars/*.yaml
     rules/FAMILY/NAME.yaml  rules/FAMILY/NAME.cases.yaml  templates/FAMILY/NAME.card.yaml
 
 All mistakes of all files are found at once. Everything in the listing counts for the digest, so every file must be one
@@ -30,7 +31,8 @@ from daemon.rules.load_cases import read_cases
 from daemon.rules.load_kinds import read_kinds
 from daemon.rules.load_rules import RuleFile, read_rule
 from daemon.rules.parameters import merge, read_parameters, read_references
-from daemon.rules.schema import Case, Parameter, Reference, Rule, RuleSet
+from daemon.rules.schema import Case, Parameter, Reference, Rule, RuleSet, StatusTable
+from daemon.rules.statuses import read_tables
 from daemon.rules.vocabulary import Vocabulary
 from daemon.yamlfile import FindingsError, Reader
 from daemon.yamlfile import load as load_yaml
@@ -45,6 +47,7 @@ _WORD = "[a-z][a-z0-9_]{0,63}"
 _PATHS = {
     "references": re.compile(r"rules/references\.yaml"),
     "links": re.compile(r"rules/links\.yaml"),
+    "statuses": re.compile(r"rules/client_status\.yaml"),
     "kind": re.compile(rf"rules/kinds/({_WORD})\.yaml"),
     "parameters": re.compile(rf"rules/parameters/({_WORD})\.yaml"),
     "calendar": re.compile(rf"rules/calendars/({_WORD})\.yaml"),
@@ -140,14 +143,25 @@ class _Loader:
     def ruleset(self) -> RuleSet:
         references = self._references()
         hosts = self._hosts()
+        statuses = self._statuses()
         calendars = self._calendars()
         kinds = read_kinds(self._readers("kind"), references, self.findings)
         parameters = self._parameters(references, kinds)
         cards = self._cards()
-        rules = self._rules(references, kinds, parameters, cards, hosts)
+        rules = self._rules(references, kinds, parameters, cards, hosts, statuses)
         cases = self._cases(rules, kinds, parameters, cards)
         return RuleSet(
-            digest(self._files), dict(self._files), kinds, rules, parameters, calendars, cards, cases, references, hosts
+            digest(self._files),
+            dict(self._files),
+            kinds,
+            rules,
+            parameters,
+            calendars,
+            cards,
+            cases,
+            references,
+            hosts,
+            statuses,
         )
 
     def _note(self, path: str, key: str, found: str, allowed: str) -> None:
@@ -179,6 +193,11 @@ class _Loader:
             r.done()
             return hosts
         return ()
+
+    def _statuses(self) -> dict[str, StatusTable]:
+        for r in self._readers("statuses").values():
+            return read_tables(r)
+        return {}
 
     def _calendars(self) -> dict[str, Calendar]:
         found = {}
@@ -225,8 +244,11 @@ class _Loader:
         parameters: Mapping[str, Parameter],
         cards: Mapping[str, Card],
         hosts: tuple[str, ...],
+        statuses: Mapping[str, StatusTable],
     ) -> dict[str, Rule]:
-        read: dict[str, RuleFile] = {name: read_rule(r, name, references) for name, r in self._readers("rule").items()}
+        read: dict[str, RuleFile] = {
+            name: read_rule(r, name, references, statuses) for name, r in self._readers("rule").items()
+        }
         found: dict[str, Rule] = {}
         for name, file in read.items():
             if RuleCheck(file, kinds, parameters, cards, hosts, self.findings).run():

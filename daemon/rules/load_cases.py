@@ -120,9 +120,11 @@ def _expect(r: Reader, context: _Context) -> dict[str, Any]:
             expect[key] = r.text(key, 200)
     if r.has("level"):
         expect["level"] = r.choice("level", ("", *levels)) if levels else r.text("level")
-    for key in ("card", "sms", "without", "marks", "cured"):
+    for key in ("card", "sms", "without", "marks", "cured", "contacts"):
         if r.has(key):
             expect[key] = r.texts(key, 0)
+    if r.has("call"):
+        expect["call"] = r.flag("call")
     if r.has("values"):
         expect["values"] = _expected_values(r.map("values"), context)
     if r.has("stages"):

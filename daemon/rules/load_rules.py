@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from daemon.rules.checks import check_name
-from daemon.rules.gates import ANY_OTHER, STATUSES, VERDICTS
-from daemon.rules.schema import Cap, Gates, Level, Reference, Rule, Stage, Timer
+from daemon.rules.gates import ANY_OTHER
+from daemon.rules.schema import Cap, Gates, Level, Reference, Rule, Stage, StatusTable, Timer
+from daemon.rules.statuses import gated, read_verdicts, refuse_gated, resolved
 from daemon.yamlfile import Reader, near
 
 CATEGORIES = ("service", "marketing", "education")
@@ -33,8 +34,10 @@ class RuleFile:
     parts: Mapping[str, Reader] = field(default_factory=dict)
 
 
-def read_rule(r: Reader, name: str, references: Mapping[str, Reference]) -> RuleFile:
-    """One rule. `name` is what its path says: `margin/maintenance`."""
+def read_rule(
+    r: Reader, name: str, references: Mapping[str, Reference], statuses: Mapping[str, StatusTable]
+) -> RuleFile:
+    """One rule. `name` is what its path says: `margin/maintenance`. `statuses`: the tables of statuses.py."""
     said = r.text("rule", 64)
     if said and said != name:
         r.refuse("rule", f"the rule '{said}'", f"'{name}', as its path says")
@@ -44,11 +47,12 @@ def read_rule(r: Reader, name: str, references: Mapping[str, Reference]) -> Rule
     fresh, if_unasked = _recheck(r)
     gone, held = _corrections(r)
     channels, together = _channels(r)
+    category = r.choice("category", CATEGORIES)
     rule = Rule(
         name=name,
         title=r.text("title", 80),
         kind=r.text("kind", 64),
-        category=r.choice("category", CATEGORIES),
+        category=category,
         owner=r.text("owner", 80),
         effective=r.date("effective"),
         references=_references(r, references),
@@ -65,7 +69,7 @@ def read_rule(r: Reader, name: str, references: Mapping[str, Reference]) -> Rule
         lets=_expressions(r, "let", parts),
         holds=_expressions(r, "hold", parts),
         marks=_expressions(r, "marks", parts),
-        gates=_gates(r, parts),
+        gates=_gates(r, parts, name.split("/")[0], category, statuses),
         fresh=fresh,
         if_unasked=if_unasked,
         in_doubt=r.opt_choice("in_doubt", ("repeat", "task"), "task"),
@@ -183,19 +187,24 @@ def _discharge(r: Reader, channels: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _gates(r: Reader, parts: dict[str, Reader]) -> Gates:
+def _gates(
+    r: Reader, parts: dict[str, Reader], family: str, category: str, statuses: Mapping[str, StatusTable]
+) -> Gates:
     top = r.opt_map("gates")
-    verdicts = top.opt_map("verdicts")
-    known = (*STATUSES, ANY_OTHER)
-    for name in verdicts.map_:
-        if name not in known:
-            verdicts.refuse(name, f"the client status '{name}'", ", ".join(known), near(name, known))
-    found = {name: verdicts.choice(name, VERDICTS) for name in verdicts.map_}
+    own = top.opt_map("verdicts")
+    base = resolved(statuses, family, category, StatusTable())
+    table = resolved(statuses, family, category, read_verdicts(own, (*base.verdicts, ANY_OTHER)))
+    refuse_gated(own, family, table)
+    for status in () if family in statuses else gated(family, table):
+        if status not in own.map_:
+            allowed = f"a table of the family '{family}' in rules/client_status.yaml that lets it through"
+            r.refuse("gates", f"{table.verdicts[status]} for '{status}', of the category's table", allowed)
     exclude = parts["gates.exclude"] = top.opt_map("exclude")
     excludes = {n: exclude.expression(n) for n in exclude.map_ if check_name(exclude.map_, n, r.findings)}
     consent = top.opt_choice("consent", CONSENTS, "none")
+    suitability = top.opt_expression("suitability")
     parts["gates"] = top
-    made = Gates(top.opt_text("status", "", 64), found, excludes, consent, top.opt_expression("suitability"))
+    made = Gates(top.opt_text("status", "", 64), table.verdicts, table.others, excludes, consent, suitability)
     top.done()
     return made
 

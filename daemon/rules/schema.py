@@ -64,15 +64,26 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True)
+class StatusTable:
+    """What client statuses mean: `verdicts` status -> 'send' | 'suppress' | 'hold' | 'phone_as_well' | 'other_contact';
+    `others` status -> roles of contacts, for the last of these."""
+
+    verdicts: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Gates:
-    """A rule's own gates. `status`: the field with the client's status ('' none); `verdicts`: status -> 'send' |
-    'suppress' | 'hold', in place of the category's table (gates.py), with `unknown` for a status that is absent or in
-    no table; `exclude`: reason -> expression that suppresses; `consent`: whether the rule needs a consent to its
-    category ('opt_in'), only heeds a refusal ('opt_out') or neither ('none'); `suitability`: an expression that must be
-    true, '' where the rule does not ask: a false or an absent one suppresses."""
+    """A rule's gates. `status`: the field with the client's status ('' none); `verdicts`: status -> verdict, the table of
+    the rule's family or category with the rule's own before it, `unknown` for a status that is absent or in no table;
+    `others`: status -> the contacts, by role, that a notice goes to in place of the rule's; `exclude`: reason ->
+    expression that suppresses; `consent`: whether the rule needs a consent to its category ('opt_in'), only heeds a
+    refusal ('opt_out') or neither ('none'); `suitability`: an expression that must be true, '' where the rule does not
+    ask: a false or an absent one suppresses."""
 
     status: str = ""
     verdicts: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     exclude: Mapping[str, str] = field(default_factory=dict)
     consent: str = "none"
     suitability: str = ""
@@ -236,6 +247,7 @@ class RuleSet:
     cases: tuple[Case, ...]
     references: Mapping[str, Reference] = field(default_factory=dict)
     hosts: tuple[str, ...] = ()  # where links of cards may lead, rules/links.yaml
+    statuses: Mapping[str, StatusTable] = field(default_factory=dict)  # by family or category, rules/client_status.yaml
 
     @property
     def calendar(self) -> Calendar:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -204,6 +204,8 @@ _RENEWED = (
     "known_at",
     "inputs",
     "run",
+    "contacts",
+    "call",
     "record",
 )
 _RENEW = (
@@ -244,12 +246,15 @@ def episode_id(tx: Connection, rule: str, subject: int, basis: str, key: tuple[s
     return int(tx.execute(query).scalar_one())
 
 
-def cancel_messages(tx: Connection, notice: str, state: str, why: str, record: str) -> None:
-    """Cancel or expire what of a notice has not left and has never been in doubt."""
+def cancel_messages(
+    tx: Connection, notice: str, state: str, why: str, record: str, *, but: Collection[str] = ()
+) -> None:
+    """Cancel or expire what of a notice has not left and has never been in doubt, `but` that to these roles."""
     tx.execute(
         update(messages)
         .where(
             messages.c.notice == notice,
+            messages.c.role.not_in(list(but)),
             messages.c.state.in_(("queued", "claimed", "retry")),
             messages.c.ever_in_doubt.is_(False),
         )

@@ -24,6 +24,7 @@ DAY_END = frozenset({"contacts", "consents", "margin_day_end"})
 FUND = frozenset({"contacts", "consents", "fund_holdings"})
 FUND_DAY = date(2024, 3, 28)
 FUND_CODE = "012742"
+GUARDIAN = phone(77)
 ONE, TWO = "S0000000001", "S0000000002"
 LOT = PRICE * 500
 RICH = "1000000.00"
@@ -156,6 +157,32 @@ def holder(office: Office) -> None:
     office.fund(office.client(1), FUND_CODE, FUND_DAY)
 
 
+def becomes(status: str) -> Callable[[Play], None]:
+    """The counter gives client 1 this status."""
+
+    def act(play: Play) -> None:
+        play.office.write("UPDATE client SET client_status = ? WHERE client_id = ?", (status, ONE))
+
+    return act
+
+
+def guarded(office: Office) -> None:
+    """A payer with a guardian whose address the counter knows."""
+    STAYS_SHORT(office)
+    for channel in ("rcs", "sms"):
+        office.add("contact", (ONE, "guardian", channel, GUARDIAN, "2019-01-02T10:00:00+08:00", "counter"))
+
+
+def with_status(status: str, fill: Callable[[Office], None]) -> Callable[[Office], None]:
+    """The same back office, in which client 1 has this status from the start."""
+
+    def filled(office: Office) -> None:
+        fill(office)
+        office.write("UPDATE client SET client_status = ? WHERE client_id = ?", (status, ONE))
+
+    return filled
+
+
 # holds
 
 
@@ -282,6 +309,25 @@ SCENARIOS: dict[str, Scenario] = {
         since=at("07:00", FUND_DAY),
         until=at("20:00", FUND_DAY),
         days=(FUND_DAY,),
+    ),
+    "a minor": replace(BASE, fill=with_status("6", guarded)),
+    "a minor by the time it is due": replace(BASE, fill=guarded, acts=((at("07:45"), becomes("6")),)),
+    "of age by the time it is due": replace(BASE, fill=with_status("6", guarded), acts=((at("07:45"), becomes("0")),)),
+    "a minor, of age, a minor": replace(
+        BASE,
+        fill=with_status("6", guarded),
+        acts=((at("11:45"), becomes("0")), (at("11:55"), becomes("6"))),
+    ),
+    "a minor without a guardian": replace(BASE, fill=with_status("6", payer([("", 500, LOT)], [("", RICH)]))),
+    "special care": replace(BASE, fill=with_status("7", payer([("", 500, LOT)], [("", RICH)]))),
+    "special care by the time it is due": replace(
+        BASE, fill=payer([("", 500, LOT)], [("", RICH)]), acts=((at("07:45"), becomes("7")),)
+    ),
+    "deceased by the time it is due": replace(
+        BASE, fill=payer([("", 500, LOT)], [("", RICH)]), acts=((at("07:45"), becomes("3")),)
+    ),
+    "frozen, and a call": Scenario(
+        with_status("1", lambda office: day_end(office)), DAY_END, until=at("20:00", NEXT_DAY)
     ),
     "a source that doubles": replace(
         BASE,

@@ -23,6 +23,7 @@ DELICATE = (
     "corrected back after it left",
     "an empty answer before the claim",
     "a client released",
+    "a minor, of age, a minor",
     "a margin source that doubles",
     "two episodes on one day",
 )

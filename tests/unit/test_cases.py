@@ -80,9 +80,9 @@ def test_winning_numbers_of_one_issue_are_added_up() -> None:
         ("rules/margin/maintenance.yaml", "cents_up(line_target", "cents_down(line_target"),
         ("rules/margin/maintenance.yaml", "deadline: T+1d told_by", "deadline: T+1 told_by"),
         (
-            "rules/margin/maintenance.yaml",
-            "verdicts: {frozen: send, closed: hold",
-            "verdicts: {frozen: hold, closed: hold",
+            "rules/client_status.yaml",
+            "    dormant: phone_as_well\n    institution: send\n    id_expired: phone_as_well",
+            "    dormant: phone_as_well\n    institution: send\n    id_expired: send",
         ),
         ("rules/parameters/margin.yaml", "value: 0.0001", "value: 0.0002"),
         ("rules/kinds/margin_account.yaml", "financing + short_value + interest", "financing + interest"),

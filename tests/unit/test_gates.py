@@ -14,21 +14,24 @@ from daemon.rules.gates import (
     CONSENTS,
     GATES,
     HOLD,
-    MARKETING,
     NAMES,
+    OTHER_CONTACT,
     PASS,
+    PHONE,
     SEND,
-    SERVICE,
     SOURCE_STATES,
     SUPPRESS,
     GateFacts,
     GateInputs,
+    call_of,
+    contacts_of,
     run,
     status_verdict,
     verdict_of,
 )
-from daemon.rules.schema import Gates, Rule
-from tests.builders_rules import FUND, MARGIN, shipped
+from daemon.rules.schema import Gates, Rule, StatusTable
+from daemon.rules.statuses import NEVER_GATED, resolved
+from tests.builders_rules import FUND, MARGIN, PAYMENT, shipped
 
 NOTHING = GateFacts("normal", {}, {})
 CONSENTED = GateInputs(consent="in")
@@ -46,7 +49,7 @@ inputs_ = st.builds(
 truths = st.sampled_from([True, False, Absence.MISSING])
 facts_ = st.builds(
     GateFacts,
-    st.sampled_from([None, *SERVICE, "strange", Absence.EMPTY]),
+    st.sampled_from([None, *shipped().statuses["fund"].verdicts, "strange", Absence.EMPTY]),
     st.dictionaries(st.sampled_from(["individuals", "branch"]), truths),
     st.dictionaries(st.sampled_from(["differs", "unchecked"]), truths),
     st.sampled_from([None, True, False, Absence.MISSING]),
@@ -71,7 +74,7 @@ def test_every_gate_answers_in_the_fixed_order(inputs: GateInputs, facts: GateFa
 @given(inputs_, facts_)
 def test_first_gate_that_does_not_pass_decides(inputs: GateInputs, facts: GateFacts) -> None:
     results = run(fund(), inputs, facts)
-    blocked = [r for r in results if r.verdict != PASS]
+    blocked = [r for r in results if r.verdict not in (PASS, OTHER_CONTACT, PHONE)]
     found = verdict_of(results)
     assert (found is None) == (not blocked)
     if found and blocked:
@@ -103,16 +106,68 @@ def test_nothing_in_the_way_passes() -> None:
     assert outcome(fund(), CONSENTED) is None
 
 
-@pytest.mark.parametrize("status", sorted(SERVICE))
-def test_service_reaches_all_but_the_closed_and_the_deceased(status: str) -> None:
-    barred = status in ("closed", "deceased")
-    assert status_verdict(fund(), status) == (SUPPRESS if barred else SEND)
+def by_category(category: str) -> Rule:
+    """The fund rule as if it were of another family and category."""
+    table = resolved(shipped().statuses, "another", category, StatusTable())
+    return replace(fund(), category=category, gates=Gates("client_status", table.verdicts, table.others))
 
 
-@pytest.mark.parametrize("status", sorted(MARKETING))
+@pytest.mark.parametrize("status", sorted(shipped().statuses["marketing"].verdicts))
 def test_marketing_reaches_normal_clients_only(status: str) -> None:
-    rule = replace(fund(), category="marketing")
-    assert (status_verdict(rule, status) == SEND) == (status in ("normal", "institution"))
+    assert (status_verdict(by_category("marketing"), status) == SEND) == (status in ("normal", "institution"))
+
+
+@pytest.mark.parametrize("family", ["ipo", "fund", "margin"])
+def test_a_minors_notices_go_to_the_guardian(family: str) -> None:
+    rule = next(rule for name, rule in shipped().rules.items() if name.startswith(f"{family}/"))
+    results = run(rule, CONSENTED, replace(NOTHING, status="minor"))
+    assert verdict_of(results) is None
+    assert contacts_of(rule, results) == ("guardian",)
+    assert call_of(results) == ""
+
+
+@pytest.mark.parametrize("family", ["ipo", "fund", "margin"])
+def test_special_care_is_a_call_beside_the_notice(family: str) -> None:
+    rule = next(rule for name, rule in shipped().rules.items() if name.startswith(f"{family}/"))
+    results = run(rule, CONSENTED, replace(NOTHING, status="special_care"))
+    assert verdict_of(results) is None
+    assert contacts_of(rule, results) == rule.contacts
+    assert call_of(results) == "special_care"
+
+
+def test_a_status_in_no_table_may_name_contacts_too() -> None:
+    gates = Gates("client_status", {"unknown": OTHER_CONTACT}, {"unknown": ("officer",)})
+    rule = replace(fund(), gates=gates)
+    results = run(rule, CONSENTED, replace(NOTHING, status=Absence.MISSING))
+    assert contacts_of(rule, results) == ("officer",)
+
+
+def test_a_rules_own_verdict_stands_before_its_familys_and_that_before_its_categorys() -> None:
+    tables = {
+        "ipo": StatusTable({"minor": OTHER_CONTACT, "frozen": HOLD}, {"minor": ("guardian",)}),
+        "service": StatusTable({"minor": SUPPRESS, "dormant": HOLD}),
+    }
+    own = StatusTable({"frozen": SEND})
+    found = resolved(tables, "ipo", "service", own)
+    assert dict(found.verdicts) == {"minor": OTHER_CONTACT, "frozen": SEND}
+    assert resolved(tables, "ipo", "service", StatusTable({"minor": SEND})).others == {}
+    assert resolved(tables, "fund", "service", own).verdicts == {"minor": SUPPRESS, "dormant": HOLD, "frozen": SEND}
+
+
+def test_every_shipped_table_says_something_of_every_status() -> None:
+    tables = shipped().statuses
+    statuses = {status for table in tables.values() for status in table.verdicts} - {"unknown"}
+    assert len(statuses) == 9
+    for name, table in tables.items():
+        assert statuses <= set(table.verdicts), name
+        assert {s for s, verdict in table.verdicts.items() if verdict == OTHER_CONTACT} == set(table.others)
+
+
+@pytest.mark.parametrize("status", NEVER_GATED["margin"])
+def test_a_status_that_never_gates_sends_under_every_margin_rule(status: str) -> None:
+    for name, rule in shipped().rules.items():
+        if name.startswith("margin/"):
+            assert outcome(rule, GateInputs(), replace(NOTHING, status=status)) is None
 
 
 def test_status_in_no_table_is_indeterminate() -> None:
@@ -128,6 +183,11 @@ def test_freeze_never_gates_a_margin_call() -> None:
     margin = shipped().rules[MARGIN]
     for status in ("frozen", Absence.MISSING, Absence.INVALID):
         assert outcome(margin, GateInputs(), replace(NOTHING, status=status)) is None
+
+
+def test_what_the_deceased_won_waits_for_a_person() -> None:
+    payment = shipped().rules[PAYMENT]
+    assert outcome(payment, GateInputs(), replace(NOTHING, status="deceased")) == (Bucket.HELD, "gate:status")
 
 
 def test_margin_call_to_the_deceased_waits_for_a_person() -> None:

@@ -73,6 +73,8 @@ notices = Table(
     Column("late", Text, nullable=False),
     Column("last", Boolean, nullable=False),  # the last stage of its level: what follows its window is `late:`
     Column("marks", Text, nullable=False, server_default="[]"),
+    Column("contacts", Text, nullable=False, server_default=""),  # roles, comma-separated; '' are the rule's
+    Column("call", Text, nullable=False, server_default=""),  # the client status for which a call is wanted as well
     Column("stands", Text, nullable=False),  # model.states.Stands
     Column("stands_why", Text, nullable=False),
     Column("known_at", BigInteger, nullable=False),  # start of the reading it is known from

@@ -1,0 +1,81 @@
+"""Whom a notice goes to: the rule's contacts, or those that the client's status names; and what follows when that changes.
+
+A notice keeps its contacts as text, '' for the rule's own. What has told is never told again to somebody else because of a
+status: only fallbacks and later notices follow it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping
+
+from daemon.model.states import MessageState
+from daemon.rules.schema import Rule
+from daemon.store import noticebook, outbox, subjects
+from daemon.store.identity import message_id
+
+
+def as_text(rule: Rule, contacts: Sequence[str]) -> str:
+    """Contacts by role as a notice keeps them."""
+    return "" if tuple(contacts) == rule.contacts else ",".join(contacts)
+
+
+def contacts_of(rule: Rule, text: str) -> tuple[str, ...]:
+    """The inverse of `as_text`."""
+    return tuple(text.split(",")) if text else rule.contacts
+
+
+def first_channels(rule: Rule) -> tuple[str, ...]:
+    """The channels a notice begins with: the first, or all of them where the rule says `together`."""
+    return rule.channels if rule.together else rule.channels[:1]
+
+
+def redirect(
+    tx: Connection, rule: Rule, notice: RowMapping, contacts: Sequence[str], due: int, deadline: int, record: str
+) -> list[dict[str, Any]]:
+    """The notice goes to other contacts before it has told: cancel what waits for the old ones, and return first messages
+    for those of the new ones that have none under way."""
+    rows = outbox.of_notice(tx, notice["id"])
+    why = "the client's status names other contacts"
+    noticebook.cancel_messages(tx, notice["id"], MessageState.CANCELLED.value, why, record, but=contacts)
+    served = {m["role"] for m in rows if m["state"] not in (MessageState.CANCELLED.value, MessageState.EXPIRED.value)}
+    made = []
+    for role in contacts:
+        for channel in () if role in served else first_channels(rule):
+            mine = [m["generation"] for m in rows if (m["role"], m["channel"]) == (role, channel)]
+            made.append(
+                message_row(rule, tx, notice, role, channel, due, deadline, record, generation=1 + max(mine, default=0))
+            )
+    return made
+
+
+def message_row(
+    rule: Rule,
+    tx: Connection,
+    notice: RowMapping | dict[str, Any],
+    role: str,
+    channel: str,
+    due: int,
+    deadline: int,
+    record: str,
+    generation: int = 1,
+) -> dict[str, Any]:
+    """A new message of a notice, queued. `due`, `deadline`: microseconds."""
+    key = subjects.keys_of(tx, notice["client"]).commitment_key
+    return {
+        "id": message_id(key, notice["id"], role, channel, generation),
+        "notice": notice["id"],
+        "client": notice["client"],
+        "role": role,
+        "channel": channel,
+        "generation": generation,
+        "state": MessageState.QUEUED.value,
+        "own": MessageState.QUEUED.value,
+        "due": due,
+        "priority": rule.priority,
+        "deadline": deadline,
+        "feed": notice["feed"],
+        "record": record,
+    }
