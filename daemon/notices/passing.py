@@ -161,7 +161,7 @@ def next_channel(tx: Connection, rule: Rule, row: RowMapping, now: datetime, *, 
     noticebook.cancel_messages(tx, row["id"], MessageState.CANCELLED.value, f"{channel} takes over", record)
     outbox.add(
         tx,
-        [message_row(rule, tx, row, role, channel, micros(now), row["deadline"], record) for role in contacts],
+        [message_row(rule, tx, dict(row), role, channel, micros(now), row["deadline"], record) for role in contacts],
     )
     for message in under_way:
         if message["state"] in ("accepted", "in_doubt"):

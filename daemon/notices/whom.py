@@ -6,14 +6,13 @@ status: only fallbacks and later notices follow it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-from sqlalchemy import Connection, RowMapping
 
 from daemon.model.states import MessageState
 from daemon.rules.schema import Rule
 from daemon.store import noticebook, outbox, subjects
+from daemon.store.db import Tx
 from daemon.store.identity import message_id
 
 
@@ -33,7 +32,7 @@ def first_channels(rule: Rule) -> tuple[str, ...]:
 
 
 def redirect(
-    tx: Connection, rule: Rule, notice: RowMapping, contacts: Sequence[str], due: int, deadline: int, record: str
+    tx: Tx, rule: Rule, notice: Mapping[str, Any], contacts: Sequence[str], due: int, deadline: int, record: str
 ) -> list[dict[str, Any]]:
     """The notice goes to other contacts before it has told: cancel what waits for the old ones, and return first messages
     for those of the new ones that have none under way."""
@@ -53,8 +52,8 @@ def redirect(
 
 def message_row(
     rule: Rule,
-    tx: Connection,
-    notice: RowMapping | dict[str, Any],
+    tx: Tx,
+    notice: Mapping[str, Any],
     role: str,
     channel: str,
     due: int,

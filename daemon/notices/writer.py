@@ -254,7 +254,7 @@ class Writer:
         if row["contacts"] != values["contacts"] and row["told_at"] is None:
             contacts = contacts_of(self.book.rule, values["contacts"])
             self._messages += redirect(
-                self.tx, self.book.rule, row, contacts, values["not_before"], values["deadline"], record
+                self.tx, self.book.rule, dict(row), contacts, values["not_before"], values["deadline"], record
             )
         if row["not_before"] != values["not_before"] or row["deadline"] != values["deadline"]:
             self._moves.append({"b_notice": change.id, "due": values["not_before"], "deadline": values["deadline"]})
