@@ -34,6 +34,7 @@ from daemon.demo.day_files import day_files
 from daemon.demo.files_out import SJSFX, write_dbf
 from daemon.demo.public import read_public
 from daemon.intake import Intake
+from daemon.report.completeness import completeness
 from daemon.rules.load import Loaded, load, read_folder
 from daemon.schedule import Timetable
 from daemon.sources import Source, SourceConfig
@@ -343,10 +344,18 @@ class Play:
         try:
             await self._steps()
             self.store.step = self.channel.step = lambda: None
+            self._prove()
             return Result.of(self)
         finally:
             self.store.step = self.channel.step = lambda: None
             await self.app.close()
+
+    def _prove(self) -> None:
+        """However a life went, its rows are those that its trail tells of, and every reading adds up."""
+        for day in self.scenario.days:
+            found = completeness(self.store, lambda digest: self.app.worlds(digest).ruleset, day)
+            assert not found.findings, found.findings
+            assert not (found.unreconciled or found.twice or found.gaps), day
 
     def _parts(self) -> Parts:
         configs = {

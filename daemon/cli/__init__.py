@@ -53,7 +53,7 @@ NOUNS: Mapping[str, Noun] = {
     "cards": Noun("cards", "卡片：预览", "cards: preview"),
     "notices": Noun("notices", "通知：列表、详情、放行", "notices: list, show, release"),
     "worklist": Noun("worklist", "待办：列表", "worklist: list"),
-    "report": Noun("report", "报表：导出判定底稿", "reports: a sheet in clear"),
+    "report": Noun("report", "报表：每日完整性、判定底稿", "reports: the daily proof, a sheet in clear"),
     "audit": Noun("audit", "审计链：查看、验证、导出", "audit trail: show, verify, export"),
     "carrier": Noun("carrier", "模拟运营商平台", "the stand-in carrier alone"),
 }

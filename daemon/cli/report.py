@@ -1,4 +1,4 @@
-"""`duenotice report sheet`: one poll's decisions under one rule as a plain Parquet file, for a named person."""
+"""`duenotice report completeness|sheet`: the daily proof; one poll's decisions as a plain Parquet file, for a named person."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from daemon.cli import Usage, place
+from daemon.cli import Usage, completeness, place
 from daemon.cli.place import screen_of
 
 
 def add(parsers: Any) -> None:
     """The parser of `report`."""
-    commands = place.subparsers(parsers, "report", "What was decided, in clear.")
+    commands = place.subparsers(parsers, "report", "The daily proof, and what was decided, in clear.")
+    completeness.add(commands)
     text = "a sheet as a Parquet file, mode 0600; who asked for it and why is recorded first"
     sheet = commands.add_parser("sheet", help=text, description=text)
     sheet.add_argument("--poll", type=int, required=True, metavar="P", help="the poll's number, as `status` lists it")

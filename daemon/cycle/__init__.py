@@ -115,6 +115,7 @@ def record(
             tally.in_facts,
             tally.other,
             tally.source_count,
+            {"counted": tally.counted, "reference_rejects": len(tally.reference_rejects), "complete": tally.complete},
         )
         rules = {
             one.rule.name: readings.RuleReading(

@@ -42,6 +42,7 @@ def take_over(
             tally.in_facts,
             tally.other,
             tally.source_count,
+            {"counted": tally.counted, "reference_rejects": 0},
         )
         readings.commit_reading(tx, lease, totals, {}, now=now)
         readings.updated(tx, lease)

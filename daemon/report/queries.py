@@ -103,6 +103,15 @@ def notices_of(
     return list(tx.execute(query if limit is None else query.limit(limit)).mappings())
 
 
+def noticed(tx: Tx, rule: str, clients: Sequence[int]) -> set[int]:
+    """Those of these clients who have any notice of a rule, of whatever date."""
+    found: set[int] = set()
+    for part in chunks(clients):
+        where = (notices.c.rule == rule) & notices.c.client.in_(part)
+        found.update(tx.execute(select(notices.c.client).where(where).distinct()).scalars())
+    return found
+
+
 def next_deadlines(tx: Tx, limit: int = 10) -> list[RowMapping]:
     """The open notices not told whose deadlines come first."""
     query = select(notices).where(notices.c.outcome.is_(None), notices.c.told_at.is_(None))

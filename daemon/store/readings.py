@@ -48,8 +48,8 @@ class RuleReading:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Rows read = rejects + rows in facts + rows of other business; `source_count` is the source's own, if it has
-    one."""
+    """Rows read = rejects + rows in facts, rows of other business beside; `source_count` is the source's own, if it has
+    one. `more` stands in the record alone."""
 
     started: datetime
     rows: int

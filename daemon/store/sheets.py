@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from daemon.errors import SealBroken, StoreConflict
@@ -188,6 +189,21 @@ class SheetReader:
                 start = numbers.index(subject)
                 found += self._lines_of(self._file.read_row_group(group).slice(start, numbers.count(subject)))
         return found
+
+    def columns(self, *names: str) -> Iterator[tuple[list[Any], ...]]:
+        """These fixed columns, group by group: what a look over every line needs, without the lines."""
+        for group in range(self._file.num_row_groups):
+            table = self._file.read_row_group(group, columns=list(names))
+            yield tuple(table.column(name).to_pylist() for name in names)
+
+    def repeated(self, operands: Sequence[str]) -> list[tuple[int, int]]:
+        """(subject, lines) of what stands more than once: lines of one subject with the same occurrence and the same values
+        of these operands."""
+        names = ["subject", "occurrence", *(OPERAND + name for name in operands)]
+        table = self._file.read(columns=names)
+        counted = table.group_by(names).aggregate([([], "count_all")])
+        found = counted.filter(pc.greater(counted.column("count_all"), 1))
+        return sorted(zip(found.column("subject").to_pylist(), found.column("count_all").to_pylist(), strict=True))
 
     def write_clear(self, out: Path) -> None:
         """Write the plain Parquet file, mode 0600, for the person whom the caller's record names."""

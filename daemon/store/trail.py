@@ -6,8 +6,9 @@ audit/record.py's.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,8 +25,9 @@ from daemon.store.subjects import keys_of
 from daemon.store.tables import records
 
 RANDOM_BYTES = 9
+BATCH = 5_000
 
-__all__ = ["TrailStore", "append", "format_time", "of_client", "of_kind", "read"]
+__all__ = ["TrailStore", "append", "format_time", "gaps", "of_client", "of_kind", "read", "since", "size", "waiting"]
 
 
 def append(
@@ -83,6 +85,49 @@ def of_kind(tx: Tx, kind: str, *, after: int = 0, limit: int = 1000) -> list[tup
     return [(row, decode(bytes(leaf))) for row, leaf in rows]
 
 
+def since(tx: Tx, moment: datetime, kinds: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(row, leaf) of every record of these kinds appended from about `moment` on, in the order of appending, one batch in
+    memory. The row to begin at is told by the ids, which begin with their time. Leaves are taken as they stand: that they are
+    what was published is the log's verification."""
+    first = select(records.c.row).where(records.c.id >= new_id(bytes(RANDOM_BYTES), micros(moment)))
+    start = tx.execute(first.order_by(records.c.id).limit(1)).scalar()
+    if start is None:
+        return
+    while True:
+        query = select(records.c.row, records.c.leaf).where(records.c.row >= start).order_by(records.c.row).limit(BATCH)
+        rows = tx.execute(query.where(records.c.kind.in_(kinds))).all()
+        for row, leaf in rows:
+            yield row, json.loads(leaf)
+        if len(rows) < BATCH:
+            return
+        start = rows[-1][0] + 1
+
+
+def gaps(tx: Tx, limit: int = 20) -> list[int]:
+    """Indexes of the log that no record of the store has although a later one does: records that were taken away."""
+    count = tx.execute(select(func.count(records.c.position))).scalar_one()
+    if size(tx) == count:
+        return []
+    behind = records.alias()
+    before = select(records.c.position + 1).where(
+        records.c.position < size(tx) - 1,
+        ~select(behind.c.row).where(behind.c.position == records.c.position + 1).exists(),
+    )
+    found = list(tx.execute(before.order_by(records.c.position).limit(limit)).scalars())
+    first = tx.execute(select(func.min(records.c.position))).scalar()
+    return [*([0] if first else []), *found][:limit]
+
+
+def size(tx: Tx) -> int:
+    """The next index of the log: one above the newest that a record has."""
+    return int(tx.execute(select(func.coalesce(func.max(records.c.position) + 1, 0))).scalar_one())
+
+
+def waiting(tx: Tx) -> int:
+    """How many records have no index in the log yet."""
+    return int(tx.execute(select(func.count()).select_from(records).where(records.c.position.is_(None))).scalar_one())
+
+
 class TrailStore:
     """The publisher's view of the store: records without a position, each cause before its effects.
 
@@ -124,7 +169,7 @@ class TrailStore:
     def size(self) -> int:
         """How many records have a position: the next index."""
         with self._store.read() as tx:
-            return int(tx.execute(select(func.coalesce(func.max(records.c.position) + 1, 0))).scalar_one())
+            return size(tx)
 
     def indexed(self, start: int, limit: int) -> list[bytes]:
         """Leaf bytes of the records with the positions from `start`, in order."""
@@ -135,5 +180,4 @@ class TrailStore:
     def waiting(self) -> int:
         """How many records have none yet."""
         with self._store.read() as tx:
-            query = select(func.count()).select_from(records).where(records.c.position.is_(None))
-            return int(tx.execute(query).scalar_one())
+            return waiting(tx)
