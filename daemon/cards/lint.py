@@ -149,6 +149,8 @@ class _Lint:
                 yield self._finding(text, 1, "【 or 】 in an SMS text", "（ ）: the brackets mark the signature only")
             if link := _LINK.search(words):
                 yield self._finding(text, 1, f"a link in an SMS text ({link.group()})", "no links in SMS")
+        if not variant.sms:
+            return
         last = variant.sms[-1].text
         length = self._room + front + longest(last.nodes, self._scope)
         room = sms.SINGLE if variant.sms_parts == 1 else sms.PART * variant.sms_parts
@@ -212,7 +214,7 @@ class _Lint:
             places = [variant.title, variant.description]
             if e.place in ("card", "both") and not _has(e, places):
                 yield self._missing(e, variant.description, "title and description")
-            if e.place in ("sms", "both") and not _has(e, [variant.sms[0].text]):
+            if e.place in ("sms", "both") and variant.sms and not _has(e, [variant.sms[0].text]):
                 yield self._missing(e, variant.sms[0].text, "the longest SMS text")
 
     def _missing(self, e: Element, text: Text, where: str) -> Finding:
@@ -250,6 +252,9 @@ def texts_of(variant: Variant) -> Iterator[Text]:
 
 
 def _has(element: Element, texts: list[Text]) -> bool:
+    """Whether it is there. A text that could not be taken apart has a finding of its own and is not blamed again."""
+    if any(text.source and not text.nodes for text in texts):
+        return True
     if any(show.name in element.fields for text in texts for show in shows(text.nodes)):
         return True
     said = normal("\n".join("".join(n.text for n in literals(text.nodes)) for text in texts))

@@ -1,4 +1,5 @@
-"""Reads a card file: `load_card(data, path)` gives a `Card` or raises FindingsError with everything that is wrong.
+"""Reads a card file: `load_card(data, path)` gives a `Card` or raises FindingsError with everything that is wrong;
+`read_card` gives both, so that the lint can go on with a card that has a mistake.
 
 The format is in `daemon/cards/README.md`. Load checks what rendering relies on: structure, templates, names, types,
 values that may be absent, a last variant that always fits. What is wrong with the *words* (lengths, links, forbidden
@@ -30,17 +31,24 @@ _FIELD_FORM = "NAME, NAME TYPE or NAME TYPE WIDTH, with ? at the end where it ma
 
 def load_card(data: bytes, path: str) -> Card:
     """Read one card file; `path` names it in findings. Raises FindingsError."""
+    card, findings = read_card(data, path)
+    if card is None or findings:
+        raise FindingsError(findings)
+    return card
+
+
+def read_card(data: bytes, path: str) -> tuple[Card | None, tuple[Finding, ...]]:
+    """The card as far as it could be read, None for a file that is no YAML, and all findings. A card with findings has no
+    programs: it can be linted, not rendered."""
     findings: list[Finding] = []
     try:
         top = load(data, path)
     except FindingsError as error:
         if error.read is None:
-            raise
+            return None, error.findings
         findings, top = list(error.findings), error.read
     card = _Loader(data, path, findings).card(Reader(top, findings))
-    if findings:
-        raise FindingsError(findings)
-    return card
+    return card, tuple(findings)
 
 
 class _Loader:

@@ -10,21 +10,20 @@ from decimal import Decimal
 from itertools import combinations
 
 from daemon.cards.card import Card
-from daemon.cards.lint import lint
-from daemon.cards.rcs import CTCU
-from daemon.cards.words import shipped_elements, shipped_words
 from daemon.errors import Finding
 from daemon.model.kinds import PERSONAL_TYPES, FactKind, Field, Scalar, Type
+from daemon.rules.check_cards import CardCheck, wording_of
 from daemon.rules.checks import Expressions
-from daemon.rules.expressions import parse
+from daemon.rules.expressions import ExpressionError, names_in, parse
 from daemon.rules.gates import ANY_OTHER
+from daemon.rules.instants import parse_instant
 from daemon.rules.load_rules import RuleFile
 from daemon.rules.nodes import And, Compare, Name, Node
 from daemon.rules.parameters import first_day
 from daemon.rules.schema import Parameter
 from daemon.rules.types import Base, Declared, ExprType, Scope
-from daemon.rules.vocabulary import ROWS, Vocabulary, fact_fields, row_only
-from daemon.yamlfile import near
+from daemon.rules.vocabulary import ROWS, expressions_of, fact_fields, row_only
+from daemon.yamlfile import near, parse_date
 
 
 class RuleCheck:
@@ -50,6 +49,7 @@ class RuleCheck:
         if kind is None or kind.use != "facts":
             known = sorted(n for n, k in self._kinds.items() if k.use == "facts")
             self._r.refuse("kind", f"the kind '{self._rule.kind}'", ", ".join(known), near(self._rule.kind, known))
+            self._card(None)
             return False
         self._kind = kind
         self._fields = {name: kind.fields[name] for name in fact_fields(kind)}
@@ -57,16 +57,14 @@ class RuleCheck:
         self._conditions()
         self._names()
         self._stages()
-        if self._sound():
-            self._dates()
-            self._order()
-            self._card()
-        elif self._rule.card in self._cards:
-            self._wording(self._cards[self._rule.card], None)
+        self._dates()
+        self._order()
+        # with a let of unknown type its card's fields cannot be told from mistakes
+        self._card(None if any(t.base is Base.ANY for t in self._lets.values()) else self._offered())
         return self._sound()
 
     def _sound(self) -> bool:
-        """Whether nothing is wrong in the rule's file so far: only then do its parts parse."""
+        """Whether nothing is wrong in the rule's file: only then may it be compiled."""
         return all(finding.path != self._rule.path for finding in self._findings)
 
     def _scope(self) -> Scope:
@@ -182,10 +180,11 @@ class RuleCheck:
     def _dates(self) -> None:
         """Each parameter has a value from the rule's first day on; one that yields to the contract has the field's
         type."""
-        for name in self._words().used_parameters:
+        dated = parse_date(self._r.map_.get("effective")) is not None
+        for name in self._used():
             parameter = self._parameters[name]
             first = first_day(parameter)
-            if first is None or first > self._rule.effective:
+            if dated and (first is None or first > self._rule.effective):
                 found = f"'{name}' from {first or 'no day'} on"
                 self._r.refuse("effective", found, f"a value of '{name}' from {self._rule.effective} on", "a gap")
             contract = parameter.contract
@@ -193,14 +192,26 @@ class RuleCheck:
                 found = f"'{contract}', which is {field.type.value}, in place of '{name}'"
                 self._r.refuse("kind", found, f"a field of type {parameter.type.value}")
 
-    def _words(self) -> Vocabulary:
-        card = self._cards.get(self._rule.card)
-        return Vocabulary(self._rule, self._kind, self._parameters, tuple(card.fields) if card else ())
+    def _used(self) -> list[str]:
+        """The parameters that the rule and its card use, as far as they can be read."""
+        rule, card = self._rule, self._cards.get(self._rule.card)
+        names = {*rule.occurrence, *rule.terms, *(card.fields if card else ())}
+        for text in (*rule.lets.values(), *(text for _, text in expressions_of(rule))):
+            if (node := _parsed(text)) is not None:
+                names.update(names_in(node))
+        for stage in rule.stages:
+            for text in (stage.at, stage.deadline):
+                try:
+                    names.update(parse_instant(text).names())
+                except ExpressionError:
+                    continue  # it has its finding
+        return sorted(n for n in names if n in self._parameters and n not in self._fields and n not in self._lets)
 
     def _order(self) -> None:
         """Levels stand worst first: where two compare the same name with parameters, the worse line is on no day
         milder, and no level repeats the condition of a worse one."""
-        parsed = {level.name: parse(level.when) for level in self._rule.levels}
+        found = {level.name: _parsed(level.when) for level in self._rule.levels}
+        parsed = {name: node for name, node in found.items() if node is not None}
         for (worse, left), (milder, right) in combinations(parsed.items(), 2):
             r = self._file.levels[milder]
             if left == right:
@@ -220,49 +231,34 @@ class RuleCheck:
         pairs = [(a.on(day), b.on(day)) for day in days]
         return any(_beyond(x, y) if op in ("<", "<=") else _beyond(y, x) for x, y in pairs)
 
-    def _card(self) -> None:
-        rule = self._rule
-        card = self._cards.get(rule.card)
+    def _card(self, offered: Mapping[str, Field | Type] | None) -> None:
+        """The card, told of also while the rule itself is wrong; `offered`: what the rule gives it, where that is known."""
+        card = self._cards.get(self._rule.card)
         if card is None:
             known = ", ".join(sorted(self._cards))
-            self._r.refuse("card", f"the card '{rule.card}'", known, near(rule.card, self._cards))
+            self._r.refuse("card", f"the card '{self._rule.card}'", known, near(self._rule.card, self._cards))
             return
-        if card.category != rule.category:
-            self._r.refuse("category", rule.category, f"'{card.category}', as the card {card.name} has it")
-        for mark in rule.marks:
-            if mark not in card.marks:
-                hint = near(mark, card.marks)
-                self._file.parts["marks"].refuse(mark, f"the mark '{mark}'", ", ".join(card.marks), hint)
-        self._card_stages(card)
-        self._wording(card, self._offered())
-
-    def _wording(self, card: Card, offered: Mapping[str, Field | Type] | None) -> None:
-        """The card's wording, lengths and links: told also while the rule itself is wrong and what it offers is not known."""
-        words, elements = shipped_words(), shipped_elements()
-        self._findings += lint(card, CTCU, words=words, elements=elements, hosts=self._hosts, known=offered)
-
-    def _card_stages(self, card: Card) -> None:
-        stages = {part for stage in self._rule.stages for part in (stage.name, stage.name.split("/")[-1])}
-        stages.add("correction")
-        levels = {level.name for level in self._rule.levels}
-        for variant in card.variants:
-            for key, known in (("when_stage", stages), ("when_level", levels)):
-                for name in getattr(variant, key):
-                    if name not in known:
-                        trail = f"variants.{variant.name}.{key}"
-                        allowed = f"of rule {self._rule.name}: {', '.join(sorted(known))}"
-                        hint = near(name, known)
-                        self._findings.append(Finding(card.path, variant.line, 1, trail, f"'{name}'", allowed, hint))
+        conditions = {level.name: _parsed(level.when) for level in self._rule.levels}
+        CardCheck(self._file, card, conditions, self._findings).run()
+        self._findings += wording_of(card, self._hosts, offered)
 
     def _offered(self) -> dict[str, Field | Type]:
         offered: dict[str, Field | Type] = dict(self._kind.fields)
-        for name in self._words().used_parameters:
+        for name in self._used():
             offered[name] = self._parameters[name].type
         for name, type_ in self._lets.items():
             offered[name] = _field_type(type_)
         if ROWS in self._rule.terms or row_only(self._kind):
             offered[ROWS] = Type.TEXT
         return offered
+
+
+def _parsed(text: str) -> Node | None:
+    """The expression; None for one that has a finding of its own."""
+    try:
+        return parse(text) if text else None
+    except ExpressionError:
+        return None
 
 
 def _beyond(left: Scalar | None, right: Scalar | None) -> bool:

@@ -20,11 +20,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from daemon.cards.card import Card
-from daemon.cards.load import load_card
+from daemon.cards.load import read_card
 from daemon.errors import ConfigError, Finding
 from daemon.model.calendar import Calendar
 from daemon.model.kinds import FactKind
 from daemon.rules.calendars import read_calendar
+from daemon.rules.check_cards import wording_of
 from daemon.rules.check_rules import RuleCheck
 from daemon.rules.digest import digest
 from daemon.rules.load_cases import read_cases
@@ -105,9 +106,9 @@ def _read(path: Path, name: str) -> bytes:
 
 
 @lru_cache(maxsize=512)
-def _card(data: bytes, path: str) -> Card:
+def _card(data: bytes, path: str) -> tuple[Card | None, tuple[Finding, ...]]:
     """A card by its bytes: compiling templates is most of the work of a reload that changes none of them."""
-    return load_card(data, path)
+    return read_card(data, path)
 
 
 def load(files: Mapping[str, bytes]) -> Loaded:
@@ -132,6 +133,7 @@ class _Loader:
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self._files = files
         self.findings: list[Finding] = []
+        self._read: dict[str, RuleFile] = {}
         self._paths: dict[str, dict[str, str]] = {sort: {} for sort in _PATHS}
         for path in sorted(files):
             sort, name = sort_of(path)
@@ -227,10 +229,9 @@ class _Loader:
     def _cards(self) -> dict[str, Card]:
         found = {}
         for name, path in self._paths["card"].items():
-            try:
-                card = _card(self._files[path], path)
-            except FindingsError as error:
-                self.findings += error.findings
+            card, findings = _card(self._files[path], path)
+            self.findings += findings
+            if card is None:
                 continue
             if card.name != name:
                 self._note(path, "card", f"the card '{card.name}'", f"'{name}', as its path says")
@@ -246,13 +247,14 @@ class _Loader:
         hosts: tuple[str, ...],
         statuses: Mapping[str, StatusTable],
     ) -> dict[str, Rule]:
-        read: dict[str, RuleFile] = {
-            name: read_rule(r, name, references, statuses) for name, r in self._readers("rule").items()
-        }
+        self._read = {name: read_rule(r, name, references, statuses) for name, r in self._readers("rule").items()}
         found: dict[str, Rule] = {}
-        for name, file in read.items():
+        for name, file in self._read.items():
             if RuleCheck(file, kinds, parameters, cards, hosts, self.findings).run():
                 found[name] = file.rule
+        told = {file.rule.card for file in self._read.values()}
+        for name in sorted(set(cards) - told):
+            self.findings += wording_of(cards[name], hosts)
         for name, path in self._paths["rule"].items():
             if name not in self._paths["cases"]:
                 allowed = f"{name}.cases.yaml beside it"
@@ -268,12 +270,12 @@ class _Loader:
     ) -> tuple[Case, ...]:
         cases: list[Case] = []
         for name, r in self._readers("cases").items():
-            rule = rules.get(name)
-            if rule is None:
-                if name not in self._paths["rule"]:
-                    r.refuse("rule", f"cases of '{name}'", f"a rule file rules/{name}.yaml")
-                continue
-            words = Vocabulary(rule, kinds[rule.kind], parameters, tuple(cards[rule.card].fields))
-            known = frozenset((*words.fields, *words.lets, *words.used_parameters))
-            cases += read_cases(r, rule, kinds[rule.kind], known, self.findings)
+            if name not in self._paths["rule"]:
+                r.refuse("rule", f"cases of '{name}'", f"a rule file rules/{name}.yaml")
+            if (rule := rules.get(name)) is not None:
+                words = Vocabulary(rule, kinds[rule.kind], parameters, tuple(cards[rule.card].fields))
+                known = frozenset((*words.fields, *words.lets, *words.used_parameters))
+                cases += read_cases(r, rule, kinds[rule.kind], known, self.findings)
+            elif (file := self._read.get(name)) is not None and file.rule.kind in kinds:
+                read_cases(r, file.rule, kinds[file.rule.kind], None, self.findings)
         return tuple(cases)

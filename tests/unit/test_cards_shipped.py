@@ -82,6 +82,8 @@ MARGIN: Values = {
     "line_target": Decimal("1.50"),
     "line_immediate": Decimal("1.10"),
     "to_add": Decimal("200000.01"),
+    "to_sell": Decimal("400000.02"),
+    "sale_gap": Decimal(0),
     "to_repay": Decimal("133333.34"),
     "deadline": datetime(2024, 2, 7, 7, 0, tzinfo=UTC),
     "amounts_in_sms": True,
@@ -148,8 +150,15 @@ CASES: list[tuple[str, str, Values, str, str, Values]] = [
         {"stale_as_of": LATE_NIGHT, "late": True},
     ),
     ("margin-call-no-deadline", "margin/maintenance", {**MARGIN, "deadline": None}, "call/notice", "call", {}),
-    ("margin-call-intraday", "margin/maintenance", {**MARGIN, "basis": "intraday"}, "call/notice", "call", {}),
     ("margin-urgent", "margin/maintenance", {**MARGIN, "ratio": Decimal("1.0999")}, "urgent/notice", "urgent", {}),
+    (
+        "margin-urgent-no-sale",
+        "margin/maintenance",
+        {**MARGIN, "ratio": Decimal("0.9944"), "to_sell": Decimal(915000), "sale_gap": Decimal(15000)},
+        "urgent/notice",
+        "urgent",
+        {},
+    ),
     ("margin-correction", "margin/maintenance", MARGIN, "correction/1", "call", {}),
 ]
 

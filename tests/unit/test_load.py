@@ -51,8 +51,6 @@ def test_mistakes_of_all_files_are_told_at_once() -> None:
         files[one["path"]] = files[one["path"]].replace(one["replace"].encode(), one["by"].encode(), 1)
     text = [str(f) for f in load(files).findings]
     for one in bad:
-        if one["path"].endswith(".cases.yaml"):
-            continue  # cases of a rule that is wrong itself cannot be read against it
         assert any(all(said in line for said in one["says"]) for line in text), one["says"]
 
 
@@ -89,6 +87,62 @@ def test_a_wrong_rule_does_not_hide_what_is_wrong_with_its_card() -> None:
         ("templates/fund/open_window.card.yaml", "https://m.example.com/fund/", "https://m.example.org/fund/"),
     )
     assert len(told) == 2, told
+
+
+def test_a_card_with_a_mistake_of_form_hides_neither_its_wording_nor_its_rules_mistakes() -> None:
+    card = "templates/margin/maintenance.card.yaml"
+    told = "\n".join(
+        findings_of(
+            (card, "  - basis enum", "  - basis enumm"),
+            (card, "公司有权按合同约定对您的信用账户强制平仓", "请留意，本产品保本"),
+            (card, "https://m.example.com/margin", "https://m.example.org/margin"),
+            ("rules/margin/maintenance.yaml", "  ratio_differs:", "  ratio_differz:"),
+        )
+    )
+    for said in ("the type 'enumm'", "the wording '保本'", "m.example.org", "the mark 'ratio_differz'"):
+        assert said in told, said
+    assert told.count("\n") + 1 <= 6, told
+
+
+def test_a_rule_of_an_unknown_kind_does_not_hide_what_is_wrong_with_its_card() -> None:
+    told = findings_of(
+        ("rules/fund/open_window.yaml", "kind: fund_holding", "kind: fund_holdings"),
+        ("templates/fund/open_window.card.yaml", "https://m.example.com/fund/", "https://m.example.org/fund/"),
+        ("templates/fund/open_window.card.yaml", "when_stage: [closing]", "when_stage: [closin]"),
+    )
+    for said in ("did you mean 'fund_holding'?", "m.example.org", "did you mean 'closing'?"):
+        assert any(said in line for line in told), said
+    assert len(told) == 3, told
+
+
+def test_one_mistake_of_a_rule_hides_no_other_of_its_dates_levels_card_or_cases() -> None:
+    rule = "rules/margin/maintenance.yaml"
+    told = "\n".join(
+        findings_of(
+            (rule, "no_debt: debts == 0", "no_debt: debt == 0"),
+            (rule, "effective: 2015-07-01", "effective: 2014-07-01"),
+            (rule, "when: ratio < line_attention", "when: ratio < line_warning"),
+            ("templates/margin/maintenance.card.yaml", "  - line_target ratio", "  - line_targit ratio"),
+            ("rules/margin/maintenance.cases.yaml", "counter_ratio: 1.", "counter_rato: 1."),
+        )
+    )
+    for said in (
+        "unknown name 'debt'",
+        "'line_call' from 2015-07-01 on",
+        "the condition of 'warning' again",
+        "the name 'line_targit'",
+        "the unknown field 'counter_rato'",
+    ):
+        assert said in told, said
+
+
+def test_a_wording_that_nobody_gets_is_told() -> None:
+    card = "templates/margin/maintenance.card.yaml"
+    (told,) = findings_of((card, "    when_level: [call]\n", "    when_level: [call]\n    when: {basis: [intraday]}\n"))
+    assert "variants.call.when: found a wording that is never taken: the condition of call leaves out" in told
+    told = findings_of((card, "    when_level: [warning]\n", "    when_level: [urgent]\n    when_stage: [notice]\n"))
+    said = "variants.warning: found a wording that is never taken: 'urgent' fits whenever it does"
+    assert any(said in line for line in told), told
 
 
 def test_a_missing_case_file_and_an_unknown_level_are_told_with_their_line() -> None:
