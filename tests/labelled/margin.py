@@ -24,7 +24,8 @@ LINES = {
     "warning": Fraction(150, 100),
     "attention": Fraction(170, 100),
 }
-STATUSES = {"0": "normal", "1": "frozen", "2": "closed", "3": "deceased"}
+NAMES = ("normal", "frozen", "closed", "deceased", "dormant", "id_expired", "minor", "special_care")
+STATUSES = {str(code): name for code, name in enumerate(NAMES)}
 KEPT = ("closed", "deceased")
 """Whom a person calls: the match is held."""
 
@@ -166,7 +167,7 @@ class Book:
             "source": rng.choice(("counter", "counter", "own")),
             "channels": rng.choice(("sms", "rcs,sms")),
             "amounts": rng.choice("01"),
-            "status": rng.choice("00000000123"),
+            "status": rng.choice("0000001223344567"),
             "days": str(rng.randrange(21)),
         }
         lines = {name: _percent(rng, firm) if rng.random() < 0.5 else "" for name, firm in LINES.items()}
