@@ -15,6 +15,7 @@ from pathlib import Path
 
 from daemon import alarms, sdnotify
 from daemon.activation import Activation, Rulebook
+from daemon.alarms.calling import Calling
 from daemon.app_parts import worlds_of
 from daemon.channels.channel import Received
 from daemon.children import ChildConfig
@@ -34,14 +35,15 @@ from daemon.server import Running, serve
 from daemon.sources.reading import Source
 from daemon.store import acts, noticebook, pages, trail
 from daemon.store.db import Store
-from daemon.web import callbacks
+from daemon.web import callbacks, health
 
 
 @dataclass
 class Parts:
     """What the composition needs. `rules` reads the rule folder and its approvals anew; `covers` limits what is polled, `since`
     says from when on (the demo). `changed` names the sections of the configuration that only a restart takes over.
-    `publish_every`, `pass_every`: seconds between publications, and between passes that nothing wakes."""
+    `calling` carries pages to people. `publish_every`, `pass_every`: seconds between publications, and between passes that
+    nothing wakes."""
 
     store: Store
     clock: Clock
@@ -60,6 +62,7 @@ class Parts:
     publish_every: float = 60.0
     pass_every: float = 1.0
     changed: Callable[[], Sequence[str]] = list
+    calling: Calling | None = None
     closers: Sequence[Callable[[], object]] = field(default_factory=tuple)
 
 
@@ -86,6 +89,7 @@ class App:
         self.web: Running | None = None
         self.polls: Polls
         self.waker: Waker | None = None
+        self.passed = self.clock.elapsed()
         self.publication: Publication
 
     async def start(self) -> None:
@@ -100,6 +104,7 @@ class App:
         self.publication = Publication(publisher, self.store, self.clock, self.parts.publish_every)
         gateways = {name: gateway.channel for name, gateway in self.parts.routes.gateways.items()}
         routes = callbacks.routes(gateways, self._received, self.clock.now, self._note)
+        routes.append(health.route(lambda: self.clock.elapsed() - self.passed))
         self.web = await serve(routes, self.parts.host, self.parts.port)
         self.polls = Polls(self.store, self.parts.children, self.parts.poll_children, self.timetable())
         self.polls.start(self.parts.since or midnight(now), now)
@@ -169,6 +174,7 @@ class App:
         done += await asyncio.to_thread(self.alarms.tell)
         done += await asyncio.to_thread(self.keeping.pass_, now)
         await self.publication.pass_()
+        self.passed = self.clock.elapsed()
         return done
 
     def _reload(self) -> None:
@@ -199,6 +205,8 @@ class App:
         self.waker = Waker(self.timetable(), self.wake.set)
         self.waker.start()
         watchdog = sdnotify.watchdog_seconds()
+        calling = self.parts.calling
+        people = asyncio.create_task(calling.run(lambda: self.passed), name="calling") if calling else None
         while not self.stopping:
             busy = await self.pass_()
             if watchdog is not None:
@@ -207,6 +215,8 @@ class App:
                 self.wake.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.wake.wait(), self.parts.pass_every)
+        if people is not None:
+            people.cancel()
         await self.close()
 
     def next_instant(self) -> datetime | None:

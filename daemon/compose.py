@@ -13,7 +13,7 @@ from daemon.app_parts import open_sources
 from daemon.children import ChildConfig
 from daemon.clock import Clock
 from daemon.errors import ConfigError
-from daemon.gateways import open_routes
+from daemon.gateways import open_calling, open_routes
 from daemon.log import logger
 from daemon.rules.approval_files import read_approvals
 from daemon.rules.load import Loaded, load, read_folder
@@ -85,13 +85,15 @@ def parts(
         secrets=secrets,
         log_level=settings.log.level,
     )
+    routes = open_routes(settings, store, transport, credentials)
     heads = settings.path(settings.trail.heads)
     heads.parent.mkdir(parents=True, exist_ok=True)
     return Parts(
         store=store,
         clock=clock,
         sources=open_sources(configs, secrets),
-        routes=open_routes(settings, store, transport, credentials),
+        routes=routes,
+        calling=open_calling(settings, store, clock, transport, routes, credentials),
         children=child,
         rules=rulebook(settings),
         log_dir=settings.path(settings.trail.folder),

@@ -1,4 +1,5 @@
-"""Configured gateways as channels, with what they share over the store: the access token and used nonces."""
+"""Configured gateways as channels, with what they share over the store (the access token, used nonces), and the ways to
+people on duty."""
 
 from __future__ import annotations
 
@@ -8,16 +9,20 @@ from pathlib import Path
 
 from sqlalchemy import delete, insert, select
 
+from daemon.alarms.calling import Calling
+from daemon.alarms.plan import Roster, Step
+from daemon.alarms.ways import Heartbeat, Mail, Robot, Texts, Way
 from daemon.channels.channel import Channel
 from daemon.channels.ctcu import Ctcu, CtcuConfig
 from daemon.channels.dryrun import DryRun
 from daemon.channels.tokens import Token
 from daemon.channels.webhook import Webhook, WebhookConfig
-from daemon.clock import from_micros, micros
+from daemon.clock import Clock, from_micros, micros
 from daemon.deliver.routes import Gateway, Routes
 from daemon.security.envelope import aad
 from daemon.security.masking import scrub
 from daemon.settings import Settings
+from daemon.settings_alarms import MailWay, RobotWay
 from daemon.settings_gateways import CtcuGateway, WebhookGateway
 from daemon.store.db import Store
 from daemon.store.tables import nonces, tokens
@@ -76,6 +81,36 @@ class StoreNonces:
                 tx.execute(insert(nonces).values(**row))
                 return True
         return bytes(bound) == digest
+
+
+def open_calling(
+    settings: Settings, store: Store, clock: Clock, transport: Transport, routes: Routes, credentials: Path | None
+) -> Calling | None:
+    """Who is called how; None where the configuration names no way and no heartbeat. Raises KeyUnusable."""
+    said = settings.alarms
+    if not said.ways and said.heartbeat is None:
+        return None
+
+    def listed(name: str) -> list[str]:
+        return [line.strip() for line in settings.secret(name, credentials).splitlines() if line.strip()]
+
+    ways: dict[str, Way] = {}
+    for name, one in said.ways.items():
+        if isinstance(one, RobotWay):
+            secret = settings.secret(one.secret_file, credentials) if one.secret_file else ""
+            ways[name] = Robot(settings.secret(one.url_file, credentials), transport, secret)
+        elif isinstance(one, MailWay):
+            password = settings.secret(one.password_file, credentials) if one.password_file else ""
+            ways[name] = Mail(one.host, one.port, one.sender, listed(one.to_file), one.user, password)
+        else:
+            gateway = routes.gateways[one.gateway]
+            ways[name] = Texts(gateway.channel, listed(one.to_file), gateway.signature)
+    steps = tuple(Step(step.after, step.ways) for step in said.escalate)
+    roster = Roster({"warning": said.warning, "urgent": said.urgent}, steps, said.again)
+    beat = said.heartbeat
+    heart = Heartbeat(settings.secret(beat.url_file, credentials), settings.node, transport) if beat else None
+    every = beat.every.total_seconds() if beat else 60.0
+    return Calling(store, clock, settings.node, roster, ways, heart, every)
 
 
 def open_routes(settings: Settings, store: Store, transport: Transport, credentials: Path | None) -> Routes:

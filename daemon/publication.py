@@ -12,7 +12,7 @@ from daemon import alarms
 from daemon.clock import Clock
 from daemon.log import logger
 from daemon.publish import LogBroken, Publisher
-from daemon.store import trail
+from daemon.store import pages, trail
 from daemon.store.db import Store
 
 AT = 256
@@ -24,7 +24,7 @@ class Publication:
 
     def __init__(self, publisher: Publisher, store: Store, clock: Clock, every: float) -> None:
         self.publisher, self.clock, self.every = publisher, clock, every
-        self._trail = trail.TrailStore(store)
+        self._store, self._trail = store, trail.TrailStore(store)
         self._last = -every
         self._task: asyncio.Task[None] | None = None
         self._broken = False
@@ -63,4 +63,7 @@ class Publication:
         except LogBroken as reason:
             self._broken = True
             logger.error("the log is broken and is published no further", action="publish", why=str(reason))
-            alarms.call("the audit log is broken; it is published no further, a person must look", key="publish")
+            sentence = "the audit log is broken; it is published no further, a person must look"
+            alarms.call(sentence, key="publish")
+            with self._store.write() as tx:
+                pages.page(tx, "publish", "urgent", sentence, now=self.clock.now())

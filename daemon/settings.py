@@ -25,6 +25,7 @@ from pydantic import Field, StringConstraints
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from daemon.errors import KeyUnusable
+from daemon.settings_alarms import AlarmSettings
 from daemon.settings_gateways import Carrier, Gateway
 from daemon.settings_types import Name, Secret, Section, Span, Text
 
@@ -139,6 +140,7 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     polls: PollSettings = PollSettings()
     deliver: DeliverSettings = DeliverSettings()
+    alarms: AlarmSettings = AlarmSettings()
     log: LogSettings = LogSettings()
     sources: dict[Name, SourceSettings] = {}
     gateways: dict[Name, Gateway] = {}

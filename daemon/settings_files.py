@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,6 +11,7 @@ from pydantic_settings import EnvSettingsSource
 
 from daemon.errors import ConfigError, Finding
 from daemon.settings import ENV_PREFIX, Settings
+from daemon.settings_alarms import MailWay, RobotWay, TextsWay
 from daemon.settings_gateways import CtcuGateway, DryrunGateway, WebhookGateway
 from daemon.yamlfile import FindingsError, YList, YMap, describe, load, near
 
@@ -22,8 +23,16 @@ FILES: Mapping[str, tuple[str, ...]] = {
 }
 """Beside the main file, and the keys that stand there and nowhere else."""
 
-TAGS: Mapping[str, type[BaseModel]] = {"ctcu": CtcuGateway, "dryrun": DryrunGateway, "webhook": WebhookGateway}
-"""Dialects: pydantic names the one it chose in an error's location, where a file has no such key."""
+TAGS: Mapping[str, type[BaseModel]] = {
+    "wecom": RobotWay,
+    "dingtalk": RobotWay,
+    "mail": MailWay,
+    "texts": TextsWay,
+    "ctcu": CtcuGateway,
+    "dryrun": DryrunGateway,
+    "webhook": WebhookGateway,
+}
+"""Dialects of gateways and types of ways: pydantic names the one it chose in an error's location, where a file has no such key."""
 
 OUTSIDE = frozenset({"DUENOTICE_CONFIG"})
 """Variables that are read elsewhere."""
@@ -121,14 +130,15 @@ def _finding(error: dict[str, Any], maps: Mapping[str, YMap], variables: Mapping
     """A validation error at its place: the variable that set it, else file, line and column."""
     loc = [str(part) for part in error["loc"]]
     if error["type"] == "union_tag_invalid":
-        loc.append("dialect")
+        loc.append("type" if loc[0] == "alarms" else "dialect")
         error |= {"msg": error["ctx"]["expected_tags"], "input": error["ctx"]["tag"]}
-    key = ".".join(part for part in loc if part not in TAGS)
+    loc, tagged = _without_tag(loc), loc
+    key = ".".join(loc)
     allowed = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     found = "nothing" if error["type"] in ("missing", "union_tag_not_found") else _describe(error["input"])
     hint = ""
     if error["type"] == "extra_forbidden":
-        known = _known_keys(loc[:-1])
+        known = _known_keys(tagged[:-1])
         found, allowed, hint = f"the unknown key '{loc[-1]}'", ", ".join(known), near(loc[-1], known)
     name = ENV_PREFIX + "__".join(loc).upper()
     if any(variable.upper() == name for variable in variables):
@@ -137,6 +147,11 @@ def _finding(error: dict[str, Any], maps: Mapping[str, YMap], variables: Mapping
     if ymap is None:
         return Finding(path.name, 0, 0, key, found, allowed, hint)
     return Finding(ymap.path, *_place(ymap, loc, error["type"] == "extra_forbidden"), key, found, allowed, hint)
+
+
+def _without_tag(loc: list[str]) -> list[str]:
+    at = {"gateways": 2, "alarms": 3}.get(loc[0], len(loc))
+    return loc[:at] + loc[at + 1 :] if at < len(loc) and loc[at] in TAGS else loc
 
 
 def _describe(found: Any) -> str:
@@ -175,26 +190,41 @@ def _inner(annotation: Any) -> Any:
 
 
 def _check_routes(merged: Mapping[str, Any], maps: Mapping[str, YMap]) -> list[Finding]:
-    """Every gateway that a channel or a carrier names is configured."""
-    known = list(_mapping(merged, "gateways"))
-    named: list[tuple[list[str], Any]] = []
-    for channel, names in _mapping(merged, "channels").items():
-        named += [
-            (["channels", channel, str(i)], name) for i, name in enumerate(names if isinstance(names, list) else ())
-        ]
-    for carrier, found in _mapping(merged, "carriers").items():
-        for kind in ("service", "marketing"):
-            grant = found.get(kind) if isinstance(found, Mapping) else None
-            if isinstance(grant, Mapping) and "gateway" in grant:
-                named.append((["carriers", carrier, kind, "gateway"], grant["gateway"]))
+    """Every gateway that a channel, a carrier or an alarm names is configured, and every way that the roster names."""
     findings = []
-    for loc, name in named:
+    for loc, word, name, known in _named(merged):
         if isinstance(name, str) and name not in known:
             ymap = next((m for m in maps.values() if loc[0] in m), None)
             path, place = ("environment", (0, 0)) if ymap is None else (ymap.path, _place(ymap, loc, False))
             allowed = ", ".join(known) or "none is configured"
-            findings.append(Finding(path, *place, ".".join(loc), f"the gateway '{name}'", allowed, near(name, known)))
+            findings.append(Finding(path, *place, ".".join(loc), f"the {word} '{name}'", allowed, near(name, known)))
     return findings
+
+
+def _named(merged: Mapping[str, Any]) -> Iterator[tuple[list[str], str, Any, list[str]]]:
+    """(key, word for what it names, the name, names there are)."""
+    gateways = list(_mapping(merged, "gateways"))
+    for channel, names in _mapping(merged, "channels").items():
+        yield from ((["channels", channel, at], "gateway", name, gateways) for at, name in _listed(names))
+    for carrier, found in _mapping(merged, "carriers").items():
+        for kind in ("service", "marketing"):
+            grant = _mapping(found, kind) if isinstance(found, Mapping) else {}
+            if "gateway" in grant:
+                yield ["carriers", carrier, kind, "gateway"], "gateway", grant["gateway"], gateways
+    alarms = _mapping(merged, "alarms")
+    ways = list(_mapping(alarms, "ways"))
+    for way, found in _mapping(alarms, "ways").items():
+        if isinstance(found, Mapping) and "gateway" in found:
+            yield ["alarms", "ways", way, "gateway"], "gateway", found["gateway"], gateways
+    for severity in ("warning", "urgent"):
+        yield from ((["alarms", severity, at], "way", name, ways) for at, name in _listed(alarms.get(severity)))
+    for number, step in _listed(alarms.get("escalate")):
+        named = _listed(step.get("ways")) if isinstance(step, Mapping) else ()
+        yield from ((["alarms", "escalate", number, "ways", at], "way", name, ways) for at, name in named)
+
+
+def _listed(found: Any) -> list[tuple[str, Any]]:
+    return [(str(at), one) for at, one in enumerate(found)] if isinstance(found, list | tuple) else []
 
 
 def _mapping(merged: Mapping[str, Any], key: str) -> Mapping[str, Any]:

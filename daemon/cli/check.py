@@ -131,6 +131,12 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, str]]:
         for key in ("url_file", "token_file"):
             if found := getattr(source, key):
                 yield found, f"sources.{name}.{key}"
+    for name, way in settings.alarms.ways.items():
+        for key in ("url_file", "secret_file", "password_file", "to_file"):
+            if found := getattr(way, key, ""):
+                yield found, f"duenotice.alarms.ways.{name}.{key}"
+    if settings.alarms.heartbeat:
+        yield settings.alarms.heartbeat.url_file, "duenotice.alarms.heartbeat.url_file"
     for name, gateway in settings.gateways.items():
         for key in ("app_key_file", "callback_token_file", "secret_file", "callback_secret_file"):
             if found := getattr(gateway, key, ""):

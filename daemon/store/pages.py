@@ -1,14 +1,15 @@
-"""Pages: what called a person, whatever channel carried it. One open page per key, acknowledged by a name."""
+"""Pages: what calls a person, and which ways have told it. One open page per key, acknowledged by a name."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import RowMapping, insert, select, update
 
 from daemon.clock import micros
 from daemon.store.db import Tx
-from daemon.store.tables import pages
+from daemon.store.tables import page_calls, pages
 
 SEVERITIES = ("info", "warning", "urgent")
 
@@ -37,3 +38,18 @@ def acknowledge(tx: Tx, key: str, *, by: str, now: datetime) -> bool:
     """A person has seen the open page of a key, or the condition is over (`by` then names the part that says so)."""
     where = (pages.c.key == key) & pages.c.acknowledged_at.is_(None)
     return tx.execute(update(pages).where(where).values(acknowledged_at=micros(now), acknowledged_by=by)).rowcount > 0
+
+
+def calls_of(tx: Tx, ids: Sequence[int]) -> list[RowMapping]:
+    """How calls for these pages went."""
+    return list(tx.execute(select(page_calls).where(page_calls.c.page.in_(ids))).mappings()) if ids else []
+
+
+def called(tx: Tx, page: int, step: int, way: str, *, told: bool, code: str, now: datetime) -> None:
+    """Keep that a page was told, or could not be told, by a way in a step."""
+    c = page_calls.c
+    where = (c.page == page) & (c.step == step) & (c.way == way)
+    values = {"tries": c.tries + 1, "last": micros(now), "told": told, "code": code}
+    if not tx.execute(update(page_calls).where(where).values(**values)).rowcount:
+        row = {"page": page, "step": step, "way": way, "tries": 1, "last": micros(now), "told": told, "code": code}
+        tx.execute(insert(page_calls).values(**row))

@@ -147,6 +147,25 @@ def test_a_gateway_is_checked_by_its_dialect(folder: Path, gateway: str, key: st
     assert (found.path, found.line, found.key) == ("channels.yaml", 2, key)
 
 
+@pytest.mark.parametrize(
+    ("alarms", "key", "found"),
+    [
+        ("{urgent: [robot]}", "alarms.urgent.0", "the way 'robot'"),
+        ("{ways: {mail: {type: texts, gateway: nobody, to_file: t}}}", "alarms.ways.mail.gateway", "the gateway 'nobody'"),
+        ("{ways: {mail: {type: pigeon}}}", "alarms.ways.mail.type", "the text 'pigeon'"),
+        ("{ways: {mail: {type: mail, hots: h, host: h, sender: s, to_file: t}}}", "alarms.ways.mail.hots",
+         "the unknown key 'hots'"),
+        ("{escalate: [{after: 10m, ways: [chief]}]}", "alarms.escalate.0.ways.0", "the way 'chief'"),
+        ("{escalate: [{after: soon, ways: []}]}", "alarms.escalate.0.after", "the text 'soon'"),
+    ],
+)  # fmt: skip
+def test_alarms_name_only_ways_and_gateways_that_there_are(folder: Path, alarms: str, key: str, found: str) -> None:
+    main = folder / "duenotice.yaml"
+    main.write_text(main.read_text(encoding="utf-8").replace("alarms: {}", f"alarms: {alarms}"), encoding="utf-8")
+    (wrong,) = findings(folder)
+    assert (wrong.path, wrong.key, wrong.found) == ("duenotice.yaml", key, found) and wrong.line > 0
+
+
 def test_a_missing_file_is_a_finding(folder: Path) -> None:
     (folder / "carriers.yaml").unlink()
     (found,) = findings(folder)

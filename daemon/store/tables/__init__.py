@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from daemon.store.tables.acts import activations, approvals, rule_sets, signer_lists, stops
 from daemon.store.tables.base import meta, metadata, records
-from daemon.store.tables.inbound import nonces, pages, receipts, tasks, tokens, uplinks
+from daemon.store.tables.inbound import nonces, page_calls, pages, receipts, tasks, tokens, uplinks
 from daemon.store.tables.notices import asks, attempts, episodes, messages, notices, sending_keys
 from daemon.store.tables.polls import feeds, holds, poll_counts, polls, rejects, runs, sheets
 from daemon.store.tables.who import (
@@ -41,6 +41,7 @@ __all__ = [
     "month_keys",
     "nonces",
     "notices",
+    "page_calls",
     "pages",
     "poll_counts",
     "polls",

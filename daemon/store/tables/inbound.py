@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Index,
     Integer,
@@ -86,6 +87,19 @@ pages = Table(
     Column("at", BigInteger, nullable=False),
     Column("acknowledged_at", BigInteger),
     Column("acknowledged_by", Text),
+)
+
+page_calls = Table(
+    "page_calls",
+    metadata,
+    Column("page", BigInteger, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("way", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("told", Boolean, nullable=False),
+    Column("code", Text, nullable=False),
+    PrimaryKeyConstraint("page", "step", "way"),
 )
 
 tokens = Table(

@@ -1,7 +1,7 @@
 """Pages a person, with or without a store: every page is a line of the journal at level ERROR or WARNING.
 
-Pages are kept in the store by whoever raises them, in the transaction that they concern; here they are told, once each.
-Other ways out (robots, mail, SMS by another gateway) hang on the same call.
+Pages are kept in the store by whoever raises them, in the transaction that they concern; here they are told in the journal,
+once each in this process. `calling.py` carries them to people over the ways that the configuration names.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from daemon.store.db import Store
 
 
 def call(sentence: str, *, severity: str = "urgent", key: str = "") -> None:
-    """Tell a person now, without a store. `sentence` holds nothing personal."""
+    """Tell the journal now, without a store. `sentence` holds nothing personal."""
     level = "ERROR" if severity == "urgent" else "WARNING"
     logger.log(level, "page", action="page", severity=severity, about=key, sentence=sentence)
 
