@@ -106,6 +106,7 @@ class Trees:
             Base.BOOL: self._conditions(of),
             Base.DATE: [
                 call("add_days", Base.DATE, Base.QUANTITY),
+                call("add_months", Base.DATE, Base.QUANTITY),
                 call("add_sessions", Base.DATE, Base.NUMBER),
                 call("date_of", Base.DATETIME),
                 call("business_date"),

@@ -31,7 +31,8 @@ from daemon.deliver import Deliverer
 from daemon.deliver.routes import Gateway, Routes
 from daemon.demo.counter import ALWAYS, FOREVER, instant, new_counter
 from daemon.demo.day_files import day_files
-from daemon.demo.files_out import SJSFX, write_dbf
+from daemon.demo.files_out import SJSFX, write_csv, write_dbf
+from daemon.demo.holdings import WINDOW_COLUMNS, window_rows
 from daemon.demo.public import read_public
 from daemon.intake import Intake
 from daemon.report.completeness import completeness
@@ -117,12 +118,30 @@ class Office:
         self.add("settle_state", (day.isoformat(), "fund", "1", f"{day}T06:00:00+08:00"))
         day_files(self.folder, 7, public, day, [], Counter())
 
+    def fund_day(self, day: date, change: Callable[[dict[str, str]], dict[str, str] | None] = lambda row: row) -> None:
+        """The files of a day; `change` gives each announcement as the day's file has it, or None for one that is not in it."""
+        public = read_public(ROOT / "config" / "sample")
+        self.add("settle_state", (day.isoformat(), "fund", "1", f"{day}T06:00:00+08:00"))
+        day_files(self.folder, 7, public, day, [], Counter())
+        rows = [dict(zip(WINDOW_COLUMNS, row, strict=True)) for row in window_rows(public, day)]
+        kept = [tuple(new.values()) for row in rows if (new := change(row)) is not None]
+        write_csv(self.folder / f"fund_windows_{day:%Y%m%d}.csv", WINDOW_COLUMNS, kept, day)
+
+    def follows(self, client: str, code: str, *, risk_class: str = "C3", assessed: str = "2023-09-01") -> None:
+        """The client follows a fund; assessed so."""
+        self.add("fund_follow", (client, code, "2023-01-03", "9999-12-31"))
+        self.add("risk_assessment", (client, risk_class, assessed))
+
+    def holds(self, client: str, code: str, until: str = "9999-12-31") -> None:
+        """The client holds a fund, up to but not with `until`."""
+        self.add("fund_holding", (client, "98", code, "1000.00", "2023-01-03", until))
+
     def client(self, number: int, *, status: str = "0", agreed: str | None = None) -> str:
         """A client with an account in Shanghai, one mobile for cards and texts, and the address a contract agreed."""
         name, phone = f"S{number:010d}", f"10{number:09d}"
         self.add("client", (name, f"样例{number}", "0", status, phone, "C3", "2019-01-02"))
         self.add("stock_account", (f"A1{number:08d}", "1", name, f"{number:012d}"))
-        self.add("giveup_record", (name, "0", DAY.isoformat()))
+        self.add("giveup_record", (name, "0", "0", DAY.isoformat()))
         ways = [("client", phone), *([("agreed", agreed)] if agreed else [])]
         for role, address in ways:
             for channel in ("rcs", "sms"):

@@ -24,7 +24,7 @@ class Heard:
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     matches: list[Word] = field(default_factory=list)
     words: dict[UnitKey, Word] = field(default_factory=dict)
-    unsure: set[int] = field(default_factory=set)  # subjects whose line names no occurrence
+    unsure: set[int] = field(default_factory=set)  # subjects of whom a line, undecided, names no occurrence
     present: list[int] = field(default_factory=list)
     for_a_person: dict[str, list[int]] = field(default_factory=dict)  # why -> subjects
 
@@ -43,7 +43,7 @@ class Heard:
             self.words[word.key] = word
         elif decision.bucket is Bucket.NOTIFY:
             self.matches.append(word)
-        elif not decision.occurrence and not self.rule.levels:
+        elif decision.bucket is Bucket.INDETERMINATE and not decision.occurrence and not self.rule.levels:
             self.unsure.add(line.subject)
 
     def episode_of(self, line: Line) -> int | None:

@@ -33,7 +33,7 @@ TABLES = {
         " business_amount! business_price! business_balance! business_date! valid_from! valid_to!",
         "",
     ),
-    "giveup_record": ("client_id! giveup_count_12m! counted_on!", "client_id"),
+    "giveup_record": ("client_id! giveup_sh_12m! giveup_sz_12m! counted_on!", "client_id"),
     "margin_contract": (
         "client_id! credit_account! line_attention line_warning! line_call! line_target! line_immediate topup_days!"
         " topup_from! ratio_source! agreed_channels! amounts_in_sms! contract_version!",
@@ -49,6 +49,17 @@ TABLES = {
     "fund_holding": (
         "client_id! ta_code! fund_code! current_share! init_date! end_date!",
         "client_id, fund_code, init_date",
+    ),
+    "fund_product": ("fund_code! fund_name! risk_level offering! hold_days hold_months", "fund_code"),
+    "fund_follow": ("client_id! fund_code! init_date! end_date!", "client_id, fund_code, init_date"),
+    "risk_assessment": ("client_id! corp_risk_level! corp_begin_date!", "client_id"),
+    "fund_limit_change": (
+        "change_id! fund_code! fund_name! limit_from! previous_limit day_limit! purchase_status! valid_from! valid_to!",
+        "change_id, valid_from",
+    ),
+    "fund_lot": (
+        "client_id! fund_code! lot_no! confirm_date! current_share! moved_from moved_to valid_from! valid_to!",
+        "client_id, fund_code, lot_no, valid_from",
     ),
     "contact": ("client_id! role! channel! address! since! origin!", "client_id, role, channel, since"),
     "consent": ("client_id! category! channel! state! at! wording_version!", "client_id, category, channel, at"),

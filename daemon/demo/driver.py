@@ -47,7 +47,15 @@ class Plan:
     covered: Mapping[date, tuple[str, ...]] | None = None
 
 
-FAMILY = {"allotments": "ipo", "fund_holdings": "fund", "margin_day_end": "margin", "margin_intraday": "margin"}
+FAMILY = {
+    "allotments": "ipo",
+    "fund_holdings": "fund",
+    "fund_follows": "fund",
+    "fund_limits": "fund",
+    "fund_lots": "fund",
+    "margin_day_end": "margin",
+    "margin_intraday": "margin",
+}
 
 
 def covers(plan: Plan) -> Callable[[str, date], bool]:

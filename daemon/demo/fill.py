@@ -13,6 +13,7 @@ from daemon.demo.holdings import holding_rows
 from daemon.demo.margin_accounts import Row, accounts, contract_row
 from daemon.demo.margin_book import SETTLED_AT, Market, valuations
 from daemon.demo.people import MINOR, Numbers, Person, draw
+from daemon.demo.products import assessment_rows, follow_rows, limit_rows, lot_rows, product_rows
 from daemon.demo.public import Closes, Issue, Public
 
 
@@ -84,8 +85,14 @@ class Fill:
         self._counter.add("contact", for_all)
 
     def funds(self, public: Public, days: Sequence[date]) -> None:
-        """`fund_holding`."""
-        self._counter.add("fund_holding", holding_rows(self._seed, self._people, public, days[0]))
+        """`fund_holding`, `fund_lot`, `fund_product`, `fund_limit_change`, `fund_follow`, `risk_assessment`."""
+        seed, people = self._seed, self._people
+        self._counter.add("fund_holding", holding_rows(seed, people, public, days[0]))
+        self._counter.add("fund_lot", lot_rows(seed, people))
+        self._counter.add("fund_product", product_rows(public))
+        self._counter.add("fund_limit_change", limit_rows(public.changes))
+        self._counter.add("fund_follow", follow_rows(seed, people, public))
+        self._counter.add("risk_assessment", assessment_rows(seed, people, days[0]))
         self._settle("fund", days, LANDED_AT)
 
     def _settle(self, business: str, days: Sequence[date], at: time) -> None:
@@ -152,6 +159,8 @@ def _issue_row(i: Issue) -> tuple[str | None, ...]:
 
 
 def _giveup(seed: int, p: Person, day: date) -> tuple[str, ...]:
-    """No waiver in twelve months 96 %, one 3.2 %, two 0.8 %."""
+    """No waiver in twelve months 96 %, one 3.2 % (every other one in Shenzhen), two 0.8 % (one in each market)."""
     u = draw(seed, "giveup", p.number).random()
-    return p.client_id, "0" if u < 0.96 else "1" if u < 0.992 else "2", day.isoformat()
+    shanghai = "1" if u >= 0.976 else "0"
+    shenzhen = "1" if 0.96 <= u < 0.976 or u >= 0.992 else "0"
+    return p.client_id, shanghai, shenzhen, day.isoformat()

@@ -36,6 +36,7 @@ WINDOW_COLUMNS = (
     "individuals_ok",
     "individuals_basis",
     "notice_date",
+    "state",
 )
 
 
@@ -86,7 +87,7 @@ def window_rows(public: Public, day: date) -> list[tuple[str, ...]]:
 def _window_row(w: Window, day: date) -> tuple[str, ...]:
     """`kind`: periodic | rolling | daily. A window that was cut short shows its planned end until the early end
     has come, then revision 2. `individuals_ok` is N only where the announcement excludes them; `individuals_basis`
-    says which."""
+    says which. `notice_date` is the first day where the day of the announcement was not captured."""
     buy, redeem = "subscribe" in w.kind, "redeem" in w.kind
     early = w.planned_end is not None and w.end is not None and day >= w.end
     end = w.end if early or w.planned_end is None else w.planned_end
@@ -105,7 +106,8 @@ def _window_row(w: Window, day: date) -> tuple[str, ...]:
         "Y" if redeem else "N",
         "N" if w.individuals == "N" else "Y",
         "stated" if w.individuals else "not stated",
-        w.notice_date.isoformat() if w.notice_date else "",
+        issued.isoformat(),
+        "announced",
     )
 
 

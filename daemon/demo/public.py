@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -50,10 +50,24 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Fund:
-    """A fund's code and name as listed."""
+    """A fund's code, name and type as listed; `risk_level` None where no distributor published one."""
 
     code: str
     name: str
+    type: str
+    risk_level: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitChange:
+    """One observed change of a daily purchase limit, in yuan; `status` as the page words it."""
+
+    fund_code: str
+    fund_name: str
+    observed_at: datetime
+    previous: Decimal
+    limit: Decimal
+    status: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +82,7 @@ class Closes:
 @dataclass(frozen=True, slots=True)
 class Public:
     """All public facts. `navs[code]` rise by date: (date, NAV, cumulative NAV); `limits[code]`: (observed day,
-    yuan)."""
+    yuan); `changes` rise by the moment they were observed."""
 
     issues: tuple[Issue, ...]
     closes: Closes
@@ -77,22 +91,22 @@ class Public:
     navs: Mapping[str, tuple[tuple[date, Decimal, Decimal], ...]]
     limits: Mapping[str, tuple[tuple[date, Decimal], ...]]
     ofd_07: tuple[tuple[str, str, int, int], ...]
+    changes: tuple[LimitChange, ...] = ()
 
 
 def read_public(folder: Path) -> Public:
     """Read `config/sample`. Raises OSError for a missing file, KeyError or ValueError for one of another shape."""
     issues = tuple(_issue(r) for r in _rows(folder / "issues.csv"))
     windows = tuple(_window(r) for r in _rows(folder / "fund_windows.csv"))
-    funds = tuple(Fund(r["code"], r["name"]) for r in _rows(folder / "funds.csv"))
+    funds = tuple(Fund(r["code"], r["name"], r["type"], r["risk_level"] or None) for r in _rows(folder / "funds.csv"))
     navs: dict[str, list[tuple[date, Decimal, Decimal]]] = {}
     for r in _rows(folder / "fund_nav.csv"):
         row = (date.fromisoformat(r["date"]), Decimal(r["nav"]), Decimal(r["cumulative_nav"]))
         navs.setdefault(r["fund_code"], []).append(row)
     limits: dict[str, list[tuple[date, Decimal]]] = {}
-    for r in _rows(folder / "fund_limits.csv"):
-        limits.setdefault(r["fund_code"], []).append(
-            (date.fromisoformat(r["observed_at"][:10]), Decimal(r["day_limit"]))
-        )
+    changes = tuple(_change(r) for r in _rows(folder / "fund_limits.csv"))
+    for change in changes:
+        limits.setdefault(change.fund_code, []).append((change.observed_at.date(), change.limit))
     layout = tuple((r["name"], r["type"], int(r["width"]), int(r["decimals"])) for r in _rows(folder / "ofd_07.csv"))
     return Public(
         issues,
@@ -102,6 +116,7 @@ def read_public(folder: Path) -> Public:
         {code: tuple(sorted(rows)) for code, rows in navs.items()},
         {code: tuple(sorted(rows)) for code, rows in limits.items()},
         layout,
+        changes,
     )
 
 
@@ -140,6 +155,17 @@ def _window(r: Mapping[str, str]) -> Window:
         _day(r["notice_date"]),
         r["sold_to_individuals"],
         r["open_mode"],
+    )
+
+
+def _change(r: Mapping[str, str]) -> LimitChange:
+    return LimitChange(
+        r["fund_code"],
+        r["fund_name"],
+        datetime.fromisoformat(r["observed_at"]),
+        Decimal(r["previous_limit"]),
+        Decimal(r["day_limit"]),
+        r["purchase_status"],
     )
 
 

@@ -106,7 +106,7 @@ class Renewal:
                 continue
             changes = standing.renew(views, seen, self.book.now)
             changes += corrections.correct(
-                views, seen, self.book.now, correct_gone=self.rule.correct_gone, held=self.rule.correct_held
+                views, seen, self.book.now, correct_gone=self.rule.takes_back(word.why), held=self.rule.correct_held
             )
             unit = self._unit(tx, word, known[-1]["inputs"] if word.line is None and known else "")
             writer.write(unit, changes, {r["id"]: r for r in known})
@@ -147,7 +147,7 @@ class Renewal:
                 seen,
                 order,
                 self.book.now,
-                correct_gone=self.rule.correct_gone,
+                correct_gone=self.rule.takes_back(word.why),
                 correct_held=self.rule.correct_held,
             )
             unit = self._unit(tx, word, "")

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from daemon.clock import micros
+from daemon.clock import from_micros, micros
 from daemon.model.kinds import Value
 from daemon.model.notices import CORRECTION, Change, CloseNotice, EndEpisode, MakeNotice, OpenEpisode, RenewNotice
 from daemon.model.states import MessageState, Outcome, Stands
@@ -249,7 +249,11 @@ class Writer:
             "inputs": unit.inputs() if take and unit.inputs is not None else row["inputs"],
             "run": self.book.run if take else row["run"],
             "record": record,
+            "timer": row["timer"],
+            "next_timer": row["next_timer"],
         }
+        if row["not_before"] != values["not_before"] and row["told_at"] is None:
+            values |= self._timers_from(change.not_before, row)
         self._renewals.append(values)
         if row["contacts"] != values["contacts"] and row["told_at"] is None:
             contacts = contacts_of(self.book.rule, values["contacts"])
@@ -260,6 +264,12 @@ class Writer:
             self._moves.append({"b_notice": change.id, "due": values["not_before"], "deadline": values["deadline"]})
         if change.stands is Stands.UNKNOWN and row["stands"] != Stands.UNKNOWN.value and row["told_at"] is None:
             self._unknown(unit, change.id, change.why, change.deadline, record)
+
+    def _timers_from(self, instant: datetime, row: RowMapping) -> dict[str, int | None]:
+        """The forward timers begin again with a stage's instant that moved."""
+        timers = timers_of(self.book.rule, row["stage"])
+        start = max(instant, from_micros(row["made_at"]))
+        return {"timer": 0, "next_timer": micros(start + timers[0].after) if timers else None}
 
     def _unknown(self, unit: Unit, notice: str, why: str, deadline: datetime, cause: str) -> None:
         worklist.open_task(

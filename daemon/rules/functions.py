@@ -10,6 +10,7 @@ others get present values only.
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -89,6 +90,17 @@ def add_days(day: date, count: Decimal) -> date | Absence:
         return Absence.INVALID
 
 
+def add_months(day: date, count: Decimal) -> date | Absence:
+    """The same day of the month `count` months after `day`, or that month's last day where it has none."""
+    n = whole(count)
+    if n is None:
+        return Absence.INVALID
+    year, month = divmod(day.year * 12 + day.month - 1 + n, 12)
+    if not date.min.year <= year <= date.max.year:
+        return Absence.INVALID
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+
+
 def add_sessions(env: Env, day: date, count: Decimal) -> date | Absence:
     """The n-th session after `day`, before it for a negative n; for 0 `day` itself or the next session."""
     n = whole(count)
@@ -162,6 +174,14 @@ FUNCTIONS: dict[str, Function] = {
         Function("cents_up", ("money",), MONEY, "to the cent, never less", money.cents_up),
         Function("cents_down", ("money",), MONEY, "to the cent, never more", money.cents_down),
         Function("add_days", ("date", "count"), DATE, "b natural days after a", add_days, partial=True),
+        Function(
+            "add_months",
+            ("date", "count"),
+            DATE,
+            "the same day of the month b months after a, or that month's last day where it has none",
+            add_months,
+            partial=True,
+        ),
         Function(
             "add_sessions",
             ("date", "count"),

@@ -20,6 +20,8 @@ CHANNELS = ("rcs", "sms", "email", "phone", "webhook")
 RECEIPTS = ("delivered", "handed_to_sms", "accepted")
 LATE = ("drop", "send_marked")
 DO = ("next_channel", "task")
+NO_REASONS = ("absent", "condition")
+"""Reasons of a no that every rule has, beside its own under `unless:`."""
 CONSENTS = ("none", "opt_out", "opt_in")
 
 
@@ -45,7 +47,7 @@ def read_rule(
     levels = _levels(r)
     stages = _stages(r)
     fresh, if_unasked = _recheck(r)
-    gone, held = _corrections(r)
+    gone, only, held = _corrections(r)
     channels, together = _channels(r)
     category = r.choice("category", CATEGORIES)
     rule = Rule(
@@ -78,6 +80,7 @@ def read_rule(
         priority=r.opt_integer("priority", 5, 1, 9),
         quiet=_quiet(r),
         correct_gone=gone,
+        gone_only=only,
         correct_held=held,
         receipt_window=r.opt_span("receipt_window") or timedelta(hours=1),
         path=r.map_.path,
@@ -158,9 +161,15 @@ def _recheck(r: Reader) -> tuple[timedelta, str]:
     return found
 
 
-def _corrections(r: Reader) -> tuple[bool, bool]:
-    top = r.opt_map("corrections")
-    found = top.opt_flag("gone"), top.opt_flag("held")
+def _corrections(r: Reader) -> tuple[bool, tuple[str, ...], bool]:
+    """Whether what is gone is corrected, for which reasons only, and whether a correction waits for a person."""
+    top, known = r.opt_map("corrections"), (*r.map_.get("unless", ()), *NO_REASONS)
+    listed = isinstance(top.map_.get("gone"), list)
+    only = top.texts("gone") if listed else ()
+    for reason in only:
+        if reason not in known:
+            top.refuse("gone", f"the reason '{reason}'", ", ".join(known), near(reason, known))
+    found = listed or top.opt_flag("gone"), only, top.opt_flag("held")
     top.done()
     return found
 

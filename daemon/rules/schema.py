@@ -100,7 +100,8 @@ class Rule:
     the rule is in force, both inclusive. `lets`: name -> expression, in order, each may use earlier ones. `holds`:
     reason -> expression that puts a match into the held bucket until a release. `marks`: mark -> expression; a true
     mark is shown on the card and raises an alarm. `discharge`: channel -> receipt ('delivered' | 'handed_to_sms' |
-    'accepted') that serves. `corrections`: {'gone': bool, 'held': bool}.
+    'accepted') that serves. `correct_gone`: a fact gone
+    after telling is corrected, where `gone_only` names reasons only for those; `correct_held`: a correction waits for a person.
     """
 
     name: str
@@ -132,6 +133,7 @@ class Rule:
     priority: int = 5
     quiet: tuple[str, str] | None = None  # 'HH:MM','HH:MM': instants inside move to its end
     correct_gone: bool = False
+    gone_only: tuple[str, ...] = ()
     correct_held: bool = False
     receipt_window: timedelta = timedelta(hours=1)
     path: str = ""
@@ -140,6 +142,10 @@ class Rule:
     agreed: str = ""
     needs: Mapping[str, str] = field(default_factory=dict)
     line: int = 0
+
+    def takes_back(self, reason: str) -> bool:
+        """Whether a no for this reason takes back what was told: `absent`, `condition` or `unless:NAME`."""
+        return self.correct_gone and (not self.gone_only or reason.removeprefix("unless:") in self.gone_only)
 
     def stages_of(self, level: str) -> tuple[Stage, ...]:
         """The stages of a level ('' where the rule has none), in the order of the file."""

@@ -207,6 +207,8 @@ _RENEWED = (
     "contacts",
     "call",
     "record",
+    "timer",
+    "next_timer",
 )
 _RENEW = (
     update(notices)
@@ -215,7 +217,12 @@ _RENEW = (
 )
 _MOVE = (
     update(messages)
-    .where(messages.c.notice == bindparam("b_notice"), messages.c.state.in_(("queued", "retry")), messages.c.tries == 0)
+    .where(
+        messages.c.notice == bindparam("b_notice"),
+        # no `in`: a list of its own length cannot be run for many rows at once
+        or_(messages.c.state == "queued", messages.c.state == "retry"),
+        messages.c.tries == 0,
+    )
     .values(due=bindparam("v_due"), deadline=bindparam("v_deadline"))
 )
 

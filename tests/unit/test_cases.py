@@ -60,7 +60,7 @@ def test_result_names_file_line_and_case() -> None:
 
 
 def test_card_of_a_fact_that_nobody_is_told_of_is_a_fault() -> None:
-    found = faults(case(FUND, "the day before the window"), card=["x"])
+    found = faults(case(FUND, "the day after the window"), card=["x"])
     assert found == ("card: found no stage to word, expected a match",)
 
 
@@ -90,7 +90,11 @@ def test_winning_numbers_of_one_issue_are_added_up() -> None:
         ("rules/ipo/payment.yaml", "  amounts_differ: not amounts_agree\n", ""),
         ("rules/ipo/payment.yaml", "effective: 2017-09-08", "effective: 2017-09-09"),
         ("rules/fund/open_window.yaml", "window_start <= business_date", "window_start < business_date"),
-        ("rules/fund/open_window.yaml", "business_date <= last_day", "business_date < last_day"),
+        ("rules/fund/open_window.yaml", "when: business_date <= max", "when: business_date < max"),
+        ("rules/fund/followers.yaml", "assessment_age <= assessment_days", "assessment_age < assessment_days"),
+        ("rules/fund/followers.yaml", "known(offering) and matches and", "matches and"),
+        ("rules/fund/limit_change.yaml", "day_limit >= before", "day_limit > before"),
+        ("rules/fund/lot_open.yaml", "<= lot_notice", "< lot_notice"),
         ("rules/fund/open_window.yaml", "client_kind == 'person' and not", "not"),
     ],
 )

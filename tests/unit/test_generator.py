@@ -285,6 +285,26 @@ def test_a_window_reaches_thousands_of_holders(db: sqlite3.Connection) -> None:
     assert 0.25 < holders / 3_000 < 0.35
 
 
+def test_followers_lots_and_limits_are_as_the_page_says(db: sqlite3.Connection) -> None:
+    def one(query: str) -> int:
+        return int(db.execute(query).fetchone()[0])
+
+    assert 60 < one("SELECT count(*) FROM fund_follow WHERE fund_code = '012742'") < 120
+    assert one("SELECT count(*) FROM fund_lot WHERE confirm_date NOT BETWEEN '2023-04-03' AND '2023-11-28'") == 0
+    assert 25 < one("SELECT count(DISTINCT client_id) FROM fund_lot") < 70
+    assert 2_900 < one("SELECT count(*) FROM risk_assessment") < 2_990
+    levels = dict(db.execute("SELECT fund_code, risk_level FROM fund_product"))
+    assert (levels["012742"], levels["000834"]) == ("R2", "R4")
+    assert db.execute(
+        "SELECT limit_from, previous_limit, day_limit, valid_from FROM fund_limit_change"
+        " WHERE fund_code = '000834' ORDER BY limit_from"
+    ).fetchall() == [
+        ("2026-05-27", "500.00", "100.00", "2026-05-26T15:02:02+08:00"),
+        ("2026-05-28", "100.00", "50.00", "2026-05-27T18:20:15+08:00"),
+        ("2026-06-05", "50.00", "10.00", "2026-06-04T18:10:19+08:00"),
+    ]
+
+
 def test_an_announcement_shows_from_its_notice_on_and_a_cut_window_gets_a_revision(public: Public) -> None:
     def rows(day: date, code: str) -> list[tuple[str, ...]]:
         return [r for r in window_rows(public, day) if r[0] == code]
