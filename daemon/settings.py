@@ -55,10 +55,12 @@ class TrailSettings(Section):
 
 
 class RuleSettings(Section):
-    """The folder that holds `rules/` and `templates/`. `unsigned: allow` is development mode."""
+    """The folder that holds `rules/` and `templates/`. `unsigned: allow` is development mode. `mutation_score`: the share of
+    a rule's mutants that its cases must kill before a change of its logic is signed."""
 
     folder: Path = Path("..")
     unsigned: Literal["allow", "refuse"] = "refuse"
+    mutation_score: Annotated[Decimal, Field(ge=0, le=1)] = Decimal("0.95")
 
 
 class WebSettings(Section):

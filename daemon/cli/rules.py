@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from daemon.cli import place
+from daemon.cli import place, testing
 from daemon.cli.place import screen_of
 
 
@@ -14,7 +14,7 @@ def add(parsers: Any) -> None:
     """The parser of `rules`."""
     commands = place.subparsers(parsers, "rules", "What decides: checked, tested, explained, decided again.")
     _check(commands)
-    _test(commands)
+    testing.add(commands)
     _explain(commands)
     _replay(commands)
 
@@ -24,14 +24,6 @@ def _check(commands: Any) -> None:
     place.folder_argument(check)
     place.listing(check)
     check.set_defaults(go=go_check)
-
-
-def _test(commands: Any) -> None:
-    test = commands.add_parser("test", help="run the cases")
-    place.folder_argument(test)
-    test.add_argument("--rule", default="", help="only this rule's cases")
-    place.listing(test)
-    test.set_defaults(go=go_test)
 
 
 def _explain(commands: Any) -> None:
@@ -85,33 +77,6 @@ def go_check(args: argparse.Namespace) -> int:
 def _finding(finding: Any) -> dict[str, Any]:
     names = ("path", "line", "column", "key", "found", "allowed", "hint")
     return {name: getattr(finding, name) for name in names}
-
-
-def go_test(args: argparse.Namespace) -> int:
-    """The cases that did not come out as expected, then the counts by rule; 1 if there is any."""
-    from daemon.cli import Usage
-    from daemon.rules.cases import run_cases
-
-    made = place.rules_of(args)
-    screen = screen_of(args)
-    if args.rule and args.rule not in made.rules:
-        raise Usage(f"rules test: found the rule {args.rule!r}, expected one of {', '.join(sorted(made.rules))}")
-    results = run_cases(made, [case for case in made.cases if not args.rule or case.rule == args.rule])
-    failed = [result for result in results if not result.passed]
-    names = sorted({result.case.rule for result in results})
-    rows = [
-        (name, sum(r.case.rule == name for r in results), sum(r.case.rule == name for r in failed)) for name in names
-    ]
-    if args.json:
-        places = [{"path": r.case.path, "line": r.case.line, "case": r.case.name, "faults": r.faults} for r in failed]
-        screen.json({"digest": made.digest, "cases": len(results), "failed": places})
-        return 1 if failed else 0
-    for result in failed:
-        for text in str(result).splitlines():
-            screen.line(text)
-    heads = screen.say("规则", "rule"), screen.say("用例", "cases"), screen.say("不符", "failed")
-    screen.table(heads, rows)
-    return 1 if failed else 0
 
 
 def go_explain(args: argparse.Namespace) -> int:

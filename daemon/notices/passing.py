@@ -18,6 +18,7 @@ from daemon.model.states import OPEN, PROVED_NOT_ARRIVED, MessageState, Outcome,
 from daemon.notices.standing import sweep
 from daemon.notices.whom import contacts_of, message_row
 from daemon.notices.writer import ACTOR, Book, close, timers_of
+from daemon.rules import passage
 from daemon.rules.schema import Rule
 from daemon.store import noticebook, outbox, trail, worklist
 from daemon.store.tables import messages, notices
@@ -94,18 +95,16 @@ def timer_due(tx: Connection, rule: Rule, row: RowMapping, now: datetime) -> Non
 
 def is_served(rule: Rule, rows: Sequence[RowMapping]) -> bool:
     """Whether a receipt on a channel that the rule's `discharge:` names serves the notice."""
-    wants: Mapping[str, str] = rule.discharge or dict.fromkeys(rule.channels, "delivered")
-    return any(_serves(wants.get(row["channel"], ""), row) for row in rows)
+    return any(passage.serves(rule, row["channel"], _receipt(row)) for row in rows)
 
 
-def _serves(want: str, row: RowMapping) -> bool:
-    delivered: bool = row["state"] == MessageState.DELIVERED.value
-    handed = row["handed_to_sms_at"] is not None and row["state"] not in {s.value for s in PROVED_NOT_ARRIVED}
-    if want == "delivered":
-        return delivered
-    if want == "handed_to_sms":
-        return delivered or handed
-    return want == "accepted" and (delivered or handed or row["state"] == MessageState.ACCEPTED.value)
+def _receipt(row: RowMapping) -> str:
+    """The strongest receipt of a message that still counts, '' where there is none."""
+    if row["state"] == MessageState.DELIVERED.value:
+        return "delivered"
+    if row["handed_to_sms_at"] is not None and row["state"] not in {s.value for s in PROVED_NOT_ARRIVED}:
+        return "handed_to_sms"
+    return "accepted" if row["state"] == MessageState.ACCEPTED.value else ""
 
 
 def _may_leave(row: RowMapping) -> bool:
@@ -134,8 +133,8 @@ def next_channel(tx: Connection, rule: Rule, row: RowMapping, now: datetime, *, 
     rows = outbox.of_notice(tx, row["id"])
     contacts = contacts_of(rule, row["contacts"])
     used = {m["channel"] for m in rows if m["role"] in contacts}
-    channel = next((c for c in rule.channels if c not in used), None)
-    if channel is None:
+    channel = passage.next_channel(rule, used)
+    if not channel:
         if not any(_may_leave(m) for m in rows):
             open_call(tx, rule, row, now, f"no channel left ({why})")
         return False

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from daemon.model.states import MessageState
+from daemon.rules.passage import first_channels
 from daemon.rules.schema import Rule
 from daemon.store import noticebook, outbox, subjects
 from daemon.store.db import Tx
@@ -24,11 +25,6 @@ def as_text(rule: Rule, contacts: Sequence[str]) -> str:
 def contacts_of(rule: Rule, text: str) -> tuple[str, ...]:
     """The inverse of `as_text`."""
     return tuple(text.split(",")) if text else rule.contacts
-
-
-def first_channels(rule: Rule) -> tuple[str, ...]:
-    """The channels a notice begins with: the first, or all of them where the rule says `together`."""
-    return rule.channels if rule.together else rule.channels[:1]
 
 
 def redirect(

@@ -20,7 +20,8 @@ from daemon.model.notices import CORRECTION, Change, CloseNotice, EndEpisode, Ma
 from daemon.model.states import MessageState, Outcome, Stands
 from daemon.model.values import occurrence_text
 from daemon.notices.standing import with_late
-from daemon.notices.whom import as_text, contacts_of, first_channels, message_row, redirect
+from daemon.notices.whom import as_text, contacts_of, message_row, redirect
+from daemon.rules.passage import first_channels
 from daemon.rules.schema import Rule, Timer
 from daemon.store import noticebook, outbox, subjects, trail, worklist
 from daemon.store.identity import notice_id

@@ -52,6 +52,11 @@ def check(node: Node, scope: Scope) -> tuple[ExprType, list[Problem]]:
     return result(found), sorted(checker.problems)
 
 
+def type_of(node: Node, scope: Scope) -> ExprType:
+    """The type of a part that is known to be sound, literals still adaptable to what they stand beside."""
+    return _Checker(scope).type_of(node)
+
+
 def check_as(node: Node, scope: Scope, expected: ExprType) -> list[Problem]:
     """All that is wrong with an expression that must give `expected`, such as a condition or a derived field."""
     checker = _Checker(scope)

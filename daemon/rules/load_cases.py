@@ -7,7 +7,7 @@ what they take); formulas, sums and alls are computed, so that a case tests them
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Any
 
@@ -17,6 +17,8 @@ from daemon.model.kinds import FactKind, Value
 from daemon.rules import typed
 from daemon.rules.functions import SHANGHAI
 from daemon.rules.gates import GateInputs
+from daemon.rules.load_rules import DO, LATE
+from daemon.rules.passage import CORRECTIONS, RECEIPTS
 from daemon.rules.schema import Case, Rule
 from daemon.yamlfile import Reader, YMap, describe, near
 
@@ -69,8 +71,32 @@ def _case(r: Reader, context: _Context, base: Mapping[str, Value], default: date
     whole = r.opt_flag("whole", True)
     path, line = r.map_.path, r.map_.mark[0]
     made = Case(name, context.rule.name, given, rows, expect, path, line, day, _at(r, day), whole, gates)
+    made = replace(
+        made, told=_told(r.map("told"), context, made) if r.has("told") else None, receipts=_receipts(r, context)
+    )
+    if "correction" in expect and made.told is None:
+        r.refuse("expect", "a correction", "one only where `told:` says what the client was told")
     r.done()
     return made
+
+
+def _told(r: Reader, context: _Context, now: Case) -> Case:
+    """The fact that was told: the case's own but for what stands here."""
+    day = r.opt_date("date") or now.business_date
+    rows = tuple(_values(m, context) for m in r.maps("rows")) if r.has("rows") else now.rows
+    given = {**now.given, **_values(r.opt_map("given"), context)}
+    made = replace(now, given=given, rows=rows, business_date=day, made_at=_at(r, day), whole=True, gates={}, expect={})
+    r.done()
+    return made
+
+
+def _receipts(r: Reader, context: _Context) -> dict[str, str]:
+    top = r.opt_map("receipts")
+    channels = context.rule.channels
+    for name in top.map_:
+        if name not in channels:
+            top.refuse(name, f"the channel '{name}'", f"one of the rule's: {', '.join(channels)}", near(name, channels))
+    return {name: top.choice(name, (*RECEIPTS, "undelivered")) for name in top.map_}
 
 
 def _at(r: Reader, day: date) -> datetime:
@@ -128,6 +154,14 @@ def _expect(r: Reader, context: _Context) -> dict[str, Any]:
             expect[key] = r.texts(key, 0)
     if r.has("call"):
         expect["call"] = r.flag("call")
+    if r.has("first"):
+        expect["first"] = r.texts("first")
+    if r.has("next"):
+        expect["next"] = r.choice("next", ("", *context.rule.channels))
+    if r.has("served"):
+        expect["served"] = r.flag("served")
+    if r.has("correction"):
+        expect["correction"] = r.choice("correction", CORRECTIONS)
     if r.has("values"):
         expect["values"] = _expected_values(r.map("values"), context)
     if r.has("stages"):
@@ -149,7 +183,8 @@ def _expected_values(r: Reader, context: _Context) -> dict[str, Any]:
 
 
 def _stages(r: Reader, context: _Context) -> dict[str, dict[str, Any]]:
-    """stage -> {at, end, deadline, if}; times as moments, `if` true, false or a kind of absence."""
+    """stage -> {at, end, deadline, if, late, timers}; times as moments, `if` true, false or a kind of absence, timers as
+    (moment, what it does)."""
     names = [stage.name for stage in context.rule.stages]
     found: dict[str, dict[str, Any]] = {}
     for name in r.map_:
@@ -166,5 +201,18 @@ def _stages(r: Reader, context: _Context) -> dict[str, dict[str, Any]]:
                     top.refuse(key, describe(top.map_[key]), "a moment such as 2024-02-01T08:00")
         if top.has("if"):
             entry["if"] = top.map_["if"]
+        if top.has("late"):
+            entry["late"] = top.choice("late", LATE)
+        if top.has("timers"):
+            entry["timers"] = tuple(_timer(m) for m in top.maps("timers", 0))
         top.done()
     return found
+
+
+def _timer(r: Reader) -> tuple[datetime | None, str]:
+    at = typed.moment(r.map_.get("at"))
+    if not r.has("at") or at is None:
+        r.refuse("at", describe(r.map_.get("at")), "a moment such as 2024-02-01T08:15")
+    made = at, r.choice("do", DO)
+    r.done()
+    return made

@@ -223,7 +223,8 @@ class Case:
     """One case of a rule: a fact as mapped from its sources (before formulas), an instant, and what must come out.
 
     `given` and `rows` hold typed values or absences; `gates` the fields of gates.GateInputs that differ from an open
-    one; `expect` is described in rules/README.md. `made_at` is the moment of the reading.
+    one; `expect` is described in rules/README.md. `made_at` is the moment of the reading. `told`: the fact on which the
+    client was told before, None where nobody was; `receipts`: channel -> what came back of the message that left on it.
     """
 
     name: str
@@ -237,6 +238,8 @@ class Case:
     made_at: datetime
     whole: bool = True
     gates: Mapping[str, Any] = field(default_factory=dict)
+    told: Case | None = None
+    receipts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
