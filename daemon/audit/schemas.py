@@ -61,14 +61,14 @@ NOTICE = shape(
         "change": WORD, "subject": NUMBER, "stage": WORD, "level": WORD, "episode": WORD, "run": NUMBER, "feed": WORD,
         "due": INSTANT, "not_before": INSTANT, "deadline": INSTANT, "revision": COUNT, "stands": WORD, "reason": TEXT,
         "terms": HASH, "business_date": DAY, "late": FLAG, "marks": each(WORD),
-        "contacts": each(WORD), "call": WORD,
+        "contacts": each(WORD), "call": WORD, "messages": each(HEX),
     },
 )  # fmt: skip
 MESSAGE = shape(
     {"message": HEX, "state": WORD},
     {
         "notice": HEX, "channel": WORD, "generation": NUMBER, "contact": WORD, "address": COUNT, "fence": COUNT,
-        "reason": TEXT, "from": WORD, "attempts": COUNT, "overlap": FLAG,
+        "reason": TEXT, "from": WORD, "attempts": COUNT, "overlap": FLAG, "messages": each(HEX),
     },
 )  # fmt: skip
 ATTEMPT = shape(

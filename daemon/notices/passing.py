@@ -16,7 +16,7 @@ from daemon.clock import from_micros, micros
 from daemon.model.notices import CloseNotice, RenewNotice
 from daemon.model.states import OPEN, PROVED_NOT_ARRIVED, MessageState, Outcome, as_known, outcome_of
 from daemon.notices.standing import sweep
-from daemon.notices.whom import contacts_of, message_row
+from daemon.notices.whom import contacts_of, ids_of, message_row
 from daemon.notices.writer import ACTOR, Book, close, timers_of
 from daemon.rules import passage
 from daemon.rules.schema import Rule
@@ -139,6 +139,7 @@ def next_channel(tx: Connection, rule: Rule, row: RowMapping, now: datetime, *, 
             open_call(tx, rule, row, now, f"no channel left ({why})")
         return False
     under_way = [m for m in rows if m["state"] in ("sending", "accepted", "in_doubt")]
+    places = [(role, channel, 1) for role in contacts]
     record = trail.append(
         tx,
         "message",
@@ -153,6 +154,7 @@ def next_channel(tx: Connection, rule: Rule, row: RowMapping, now: datetime, *, 
             "state": "queued",
             "notice": row["id"],
             "channel": channel,
+            "messages": ids_of(tx, row["client"], row["id"], places),
             "reason": why,
             "overlap": bool(under_way),
         },
@@ -160,7 +162,10 @@ def next_channel(tx: Connection, rule: Rule, row: RowMapping, now: datetime, *, 
     noticebook.cancel_messages(tx, row["id"], MessageState.CANCELLED.value, f"{channel} takes over", record)
     outbox.add(
         tx,
-        [message_row(rule, tx, dict(row), role, channel, micros(now), row["deadline"], record) for role in contacts],
+        [
+            message_row(rule, tx, dict(row), role, channel, micros(now), row["deadline"], record)
+            for role, channel, _ in places
+        ],
     )
     for message in under_way:
         if message["state"] in ("accepted", "in_doubt"):

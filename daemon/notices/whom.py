@@ -27,23 +27,37 @@ def contacts_of(rule: Rule, text: str) -> tuple[str, ...]:
     return tuple(text.split(",")) if text else rule.contacts
 
 
-def redirect(
-    tx: Tx, rule: Rule, notice: Mapping[str, Any], contacts: Sequence[str], due: int, deadline: int, record: str
-) -> list[dict[str, Any]]:
-    """The notice goes to other contacts before it has told: cancel what waits for the old ones, and return first messages
-    for those of the new ones that have none under way."""
-    rows = outbox.of_notice(tx, notice["id"])
-    why = "the client's status names other contacts"
-    noticebook.cancel_messages(tx, notice["id"], MessageState.CANCELLED.value, why, record, but=contacts)
+Place = tuple[str, str, int]
+"""(role, channel, generation) of a message of a notice."""
+
+
+def first_places(rule: Rule, contacts: Sequence[str]) -> list[Place]:
+    """The messages a new notice begins with."""
+    return [(role, channel, 1) for role in contacts for channel in first_channels(rule)]
+
+
+def redirected(tx: Tx, rule: Rule, notice: str, contacts: Sequence[str]) -> list[Place]:
+    """The messages that a notice which has not told needs for other contacts: first ones for those that have none under way."""
+    rows = outbox.of_notice(tx, notice)
     served = {m["role"] for m in rows if m["state"] not in (MessageState.CANCELLED.value, MessageState.EXPIRED.value)}
     made = []
     for role in contacts:
         for channel in () if role in served else first_channels(rule):
             mine = [m["generation"] for m in rows if (m["role"], m["channel"]) == (role, channel)]
-            made.append(
-                message_row(rule, tx, notice, role, channel, due, deadline, record, generation=1 + max(mine, default=0))
-            )
+            made.append((role, channel, 1 + max(mine, default=0)))
     return made
+
+
+def cancel_others(tx: Tx, notice: str, contacts: Sequence[str], record: str) -> None:
+    """Cancel what of a notice waits for contacts other than these."""
+    why = "the client's status names other contacts"
+    noticebook.cancel_messages(tx, notice, MessageState.CANCELLED.value, why, record, but=contacts)
+
+
+def ids_of(tx: Tx, client: int, notice: str, places: Sequence[Place]) -> list[str]:
+    """What the messages of a notice are called: the record that makes them names them all."""
+    key = subjects.keys_of(tx, client).commitment_key
+    return [message_id(key, notice, *place) for place in places]
 
 
 def message_row(

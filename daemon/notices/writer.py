@@ -20,8 +20,16 @@ from daemon.model.notices import CORRECTION, Change, CloseNotice, EndEpisode, Ma
 from daemon.model.states import MessageState, Outcome, Stands
 from daemon.model.values import occurrence_text
 from daemon.notices.standing import with_late
-from daemon.notices.whom import as_text, contacts_of, message_row, redirect
-from daemon.rules.passage import first_channels
+from daemon.notices.whom import (
+    Place,
+    as_text,
+    cancel_others,
+    contacts_of,
+    first_places,
+    ids_of,
+    message_row,
+    redirected,
+)
 from daemon.rules.schema import Rule, Timer
 from daemon.store import noticebook, outbox, subjects, trail, worklist
 from daemon.store.identity import notice_id
@@ -153,20 +161,17 @@ class Writer:
             return
         if unit.inputs is None:
             raise ValueError("a notice is made from a fact, never from its absence")
-        record = self._append(
-            "notice", unit, self._made(unit, change, key), card=book.rule.card, commit={"occurrence": text}
-        )
-        row = self._row(unit, change, key, text, episode, unit.inputs(), record)
         last = max(rows.values(), key=lambda r: r["made_at"], default=None)
-        row["contacts"] = _contacts(book.rule, unit, last)
-        row["call"] = unit.call if unit.contacts is not None or last is None else last["call"]
+        contacts = _contacts(book.rule, unit, last)
+        call = unit.call if unit.contacts is not None or last is None else last["call"]
+        places = first_places(book.rule, contacts_of(book.rule, contacts))
+        data = self._made(unit, change, key) | _whom(book.rule, contacts, call)
+        data["messages"] = ids_of(self.tx, unit.client, key, places)
+        record = self._append("notice", unit, data, card=book.rule.card, commit={"occurrence": text})
+        row = self._row(unit, change, key, text, episode, unit.inputs(), record) | {"contacts": contacts, "call": call}
         self._notices.append(row)
         unit.made.append(key)
-        self._messages += [
-            message_row(book.rule, self.tx, row, role, channel, row["not_before"], row["deadline"], record)
-            for role in contacts_of(book.rule, row["contacts"])
-            for channel in first_channels(book.rule)
-        ]
+        self._add_messages(row, places, row["not_before"], row["deadline"], record)
         if change.stands is Stands.UNKNOWN:
             self._unknown(unit, key, change.why, plan.deadline, record)
 
@@ -183,8 +188,16 @@ class Writer:
             "terms": change.terms if len(change.terms) == 64 else NO_TERMS,
             "business_date": unit.business_date.isoformat(),
             "marks": list(with_late(change.plan, change.marks, self.book.now)),
-            **_whom(self.book.rule, _contacts(self.book.rule, unit, None), unit.call),
         }
+
+    def _add_messages(
+        self, notice: Mapping[str, Any], places: Sequence[Place], due: int, deadline: int, record: str
+    ) -> None:
+        rule = self.book.rule
+        self._messages += [
+            message_row(rule, self.tx, notice, role, channel, due, deadline, record, generation)
+            for role, channel, generation in places
+        ]
 
     def _row(
         self, unit: Unit, change: MakeNotice, key: str, text: str, episode: int | None, inputs: str, record: str
@@ -238,10 +251,14 @@ class Writer:
         take = change.take_inputs and unit.inputs is not None
         differs = any(row[name] != value for name, value in values.items())
         record: str = row["record"]
+        contacts = contacts_of(self.book.rule, values["contacts"])
+        moves = row["contacts"] != values["contacts"] and row["told_at"] is None
+        places = redirected(self.tx, self.book.rule, change.id, contacts) if moves else []
         if differs:
             data = {"notice": change.id, "change": "renewed", "stage": row["stage"], "stands": change.stands.value}
             data |= {"reason": change.why, "run": self.book.run, "marks": list(change.marks)}
             data |= _whom(self.book.rule, values["contacts"], values["call"])
+            data |= {"messages": ids_of(self.tx, unit.client, change.id, places)} if places else {}
             record = self._append("notice", unit, data, rule_set=row["rule_set"], card=self.book.rule.card)
         values |= {
             "b_id": change.id,
@@ -256,11 +273,9 @@ class Writer:
         if row["not_before"] != values["not_before"] and row["told_at"] is None:
             values |= self._timers_from(change.not_before, row)
         self._renewals.append(values)
-        if row["contacts"] != values["contacts"] and row["told_at"] is None:
-            contacts = contacts_of(self.book.rule, values["contacts"])
-            self._messages += redirect(
-                self.tx, self.book.rule, dict(row), contacts, values["not_before"], values["deadline"], record
-            )
+        if moves:
+            cancel_others(self.tx, change.id, contacts, record)
+            self._add_messages(dict(row), places, values["not_before"], values["deadline"], record)
         if row["not_before"] != values["not_before"] or row["deadline"] != values["deadline"]:
             self._moves.append({"b_notice": change.id, "due": values["not_before"], "deadline": values["deadline"]})
         if change.stands is Stands.UNKNOWN and row["stands"] != Stands.UNKNOWN.value and row["told_at"] is None:

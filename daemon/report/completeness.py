@@ -22,7 +22,7 @@ from daemon.report.daytrail import DayTrail
 from daemon.report.differences import Discrepancy
 from daemon.report.population import MOST_NAMED, ORDER, Population, Reconciled, populations, reconciled
 from daemon.report.replay import open_sheet
-from daemon.rules.schema import Rule, RuleSet
+from daemon.rules.schema import RuleSet
 from daemon.store import subjects, trail
 from daemon.store.db import Store, Tx
 from daemon.store.identity import message_id
@@ -117,10 +117,9 @@ def completeness(store: Store, rulesets: Callable[[str], RuleSet], day: date) ->
         rows = day_rows(tx, day)
         said = DayTrail(day)
         said.hear(leaf for _, leaf in trail.since(tx, said.span[0] - daytrail.BEFORE, daytrail.KINDS))
-        rules = _Rules(rulesets)
-        found = Completeness(day, findings=crosscheck(rows, said, rules.rule, _message_ids(tx)))
+        found = Completeness(day, findings=crosscheck(rows, said, _message_ids(tx)))
         found.published, found.unpublished, found.gaps = trail.size(tx), trail.waiting(tx), trail.gaps(tx)
-    found.populations, wrong = populations(rows, said, lambda sheet: open_sheet(store, sheet), rules.kind)
+    found.populations, wrong = populations(rows, said, lambda sheet: open_sheet(store, sheet), _kinds(rulesets))
     found.reconciled = reconciled(said, rows.polls)
     found.polls = [_poll(row, said) for row in rows.polls]
     found.broken = _broken(store, rows, said)
@@ -132,28 +131,20 @@ def completeness(store: Store, rulesets: Callable[[str], RuleSet], day: date) ->
     return found
 
 
-class _Rules:
-    """Rules and kinds of kept rule sets; None for what is not kept."""
+def _kinds(rulesets: Callable[[str], RuleSet]) -> Callable[[str, str], FactKind | None]:
+    """(rule set, rule) -> the kind of its facts; None for what is not kept."""
+    known: dict[str, RuleSet | None] = {}
 
-    def __init__(self, rulesets: Callable[[str], RuleSet]) -> None:
-        self._rulesets, self._known = rulesets, dict[str, RuleSet | None]()
-
-    def rule(self, digest: str, name: str) -> Rule | None:
-        made = self._set(digest)
-        return None if made is None else made.rules.get(name)
-
-    def kind(self, digest: str, name: str) -> FactKind | None:
-        rule = self.rule(digest, name)
-        made = self._set(digest)
-        return None if rule is None or made is None else made.kinds[rule.kind]
-
-    def _set(self, digest: str) -> RuleSet | None:
-        if digest not in self._known:
+    def kind(digest: str, name: str) -> FactKind | None:
+        if digest not in known:
             try:
-                self._known[digest] = self._rulesets(digest)
+                known[digest] = rulesets(digest)
             except LookupError:
-                self._known[digest] = None
-        return self._known[digest]
+                known[digest] = None
+        made = known[digest]
+        return made.kinds[made.rules[name].kind] if made is not None and name in made.rules else None
+
+    return kind
 
 
 def _message_ids(tx: Tx) -> Callable[[int, str, str, str, int], str]:

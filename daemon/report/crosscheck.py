@@ -11,17 +11,17 @@ from typing import Any
 
 from daemon.clock import from_micros
 from daemon.report import crossnotices
-from daemon.report.crossnotices import MessageIds, Rules
+from daemon.report.crossnotices import MessageIds
 from daemon.report.dayrows import DayRows, Row
 from daemon.report.daytrail import DayTrail, Leaf
 from daemon.report.differences import Discrepancy, differences
 from daemon.store.trail import format_time
 
 
-def crosscheck(rows: DayRows, said: DayTrail, rules: Rules, ids: MessageIds) -> list[Discrepancy]:
+def crosscheck(rows: DayRows, said: DayTrail, ids: MessageIds) -> list[Discrepancy]:
     """Everything that differs, by table."""
     found = [*_polls(rows, said), *_runs(rows, said), *_people(rows, said)]
-    found += [*crossnotices.notices(rows, said), *crossnotices.messages(rows, said, rules, ids)]
+    found += [*crossnotices.notices(rows, said), *crossnotices.messages(rows, said, ids)]
     found += [*crossnotices.attempts(rows, said), *crossnotices.receipts(rows, said), *crossnotices.tasks(rows, said)]
     for table, loose in rows.loose.items():
         for row in loose:

@@ -1,7 +1,7 @@
 """Notices, messages, attempts, receipts and tasks of a date against the trail. Pure; crosscheck.py says what the words mean.
 
-The trail names no message when it is made: the rule of the notice's rule set says which there must be, by contact and channel, and
-the client's key what they are called.
+The record that makes a message names it; that its notice, contact, channel and generation are its own is told by its id, an HMAC
+of them under the client's key.
 """
 
 from __future__ import annotations
@@ -15,12 +15,9 @@ from daemon.model.states import TOLD, MessageState, with_receipts
 from daemon.report.dayrows import DayRows, Row
 from daemon.report.daytrail import DayTrail, MessageWord, NoticeWord
 from daemon.report.differences import Discrepancy, differences
-from daemon.rules.schema import Rule
 from daemon.store.receipts import RAISES
 from daemon.store.trail import format_time
 
-Rules = Callable[[str, str], Rule | None]
-"""(rule set's digest, name) -> the rule, None where it is not kept."""
 MessageIds = Callable[[int, str, str, str, int], str]
 """(client, notice, role, channel, generation) -> the message's id, '' where the client's keys are destroyed."""
 
@@ -86,42 +83,26 @@ def _notice(row: Row, word: NoticeWord, said: DayTrail, *, told: bool) -> Iterat
     return differences("notices", row["id"], pairs)
 
 
-def messages(rows: DayRows, said: DayTrail, rules: Rules, ids: MessageIds) -> Iterator[Discrepancy]:
+def messages(rows: DayRows, said: DayTrail, ids: MessageIds) -> Iterator[Discrepancy]:
+    """Messages: those that a record made, in the state that records and receipts leave them in."""
     held = {row["id"]: row for row in rows.notices}
     kinds: dict[str, list[MessageState]] = {}
     for receipt in rows.receipts:
         if receipt["kind"] in RAISES:
             kinds.setdefault(receipt["message"], []).append(RAISES[receipt["kind"]])
-    wanted = _wanted(said, rules)
     acknowledged = {row["record"]: row["message"] for row in rows.uplinks}
+    seen = set()
     for row in rows.messages:
         place = row["notice"], row["role"], row["channel"], row["generation"]
-        known = wanted is None or place[0] not in wanted or place[1:] in wanted[place[0]]
-        right = ids(row["client"], *place) in ("", row["id"])
-        if not known or not right or row["notice"] not in said.notices:
-            yield Discrepancy(
-                "messages", row["id"], "unknown", f"notice {row['notice']}, {row['role']} {row['channel']}"
-            )
+        word = said.notices.get(row["notice"])
+        if word is None or row["id"] not in word.messages or ids(row["client"], *place) not in ("", row["id"]):
+            yield Discrepancy("messages", row["id"], "unknown", " ".join(map(str, place)))
             continue
-        if row["notice"] in wanted:
-            wanted[row["notice"]].discard(place[1:])
+        seen.add(row["id"])
         yield from _message(row, said, kinds.get(row["id"], []), acknowledged)
-    for notice, left in wanted.items():
-        if notice in held:
-            for role, channel, generation in sorted(left):
-                id = ids(held[notice]["client"], notice, role, channel, generation)
-                yield Discrepancy("messages", id or f"{notice} {role} {channel}", "missing", f"notice {notice}")
-
-
-def _wanted(said: DayTrail, rules: Rules) -> dict[str, set[tuple[str, str, int]]]:
-    """Notice -> (role, channel, generation) of every message it must have; without those whose rule set is not kept."""
-    found = {}
-    for id, word in said.notices.items():
-        rule = rules(word.made.get("set", ""), word.made.get("rule", ""))
-        if rule is not None:
-            channels = [*(rule.channels if rule.together else rule.channels[:1]), *word.channels]
-            found[id] = {(role, channel, 1) for role in rule.contacts for channel in channels}
-    return found
+    for notice, word in said.notices.items():
+        for id in sorted(word.messages - seen) if notice in held else ():
+            yield Discrepancy("messages", id, "missing", f"notice {notice}")
 
 
 def _message(
@@ -150,7 +131,8 @@ def _of_others(row: Row, notice: NoticeWord, said: DayTrail) -> bool:
     """Whether the row's record is one of its notice's, or of another message of the notice."""
     if row["record"] in notice.records:
         return True
-    return any(row["record"] in said.messages[other].records for other in notice.messages if other != row["id"])
+    others = (said.messages[id] for id in notice.messages if id != row["id"] and id in said.messages)
+    return any(row["record"] in other.records for other in others)
 
 
 def attempts(rows: DayRows, said: DayTrail) -> Iterator[Discrepancy]:

@@ -16,7 +16,7 @@ from daemon.clock import SHANGHAI
 Leaf: TypeAlias = Mapping[str, Any]
 
 KINDS = ("poll", "notice", "message", "attempt", "receipt", "uplink", "outcome", "task", "release", "silence",
-         "rules.stopped")  # fmt: skip
+         "rules.stopped", "erase.sheets")  # fmt: skip
 """The record kinds that `DayTrail` hears."""
 
 BEFORE = timedelta(days=31)
@@ -42,14 +42,13 @@ class PollWord:
 
 @dataclass(slots=True)
 class NoticeWord:
-    """A notice. `records`: all that may stand in its row or its messages' rows without being theirs; `channels`: those that
-    were opened after the first; `outcome`: the record that gave it."""
+    """A notice. `records`: all that may stand in its row or its messages' rows; `outcome`: the record that gave it; `messages`: the
+    ids of all that were made for it."""
 
     made: Leaf
     record: str
     stands: str
     marks: list[str]
-    channels: list[str] = field(default_factory=list)
     outcome: Leaf | None = None
     records: set[str] = field(default_factory=set)
     messages: set[str] = field(default_factory=set)
@@ -86,7 +85,7 @@ class TaskWord:
 @dataclass(slots=True)
 class DayTrail:
     """Words by identity: polls by (feed, due), notices and messages by id, attempts by (message, number), receipts, tasks,
-    silences and releases by the record that made them."""
+    silences and releases by the record that made them; `erased`: the hashes of sheets whose time to be kept was over."""
 
     day: date
     polls: dict[tuple[str, str], PollWord] = field(default_factory=dict)
@@ -100,6 +99,7 @@ class DayTrail:
     releases: dict[str, Leaf] = field(default_factory=dict)
     hold_ends: dict[str, Leaf] = field(default_factory=dict)
     stops: list[Leaf] = field(default_factory=list)
+    erased: set[str] = field(default_factory=set)
     orphans: int = 0
     _chains: dict[str, str] = field(default_factory=dict)  # newest record of a task -> the one that opened it
 
@@ -113,7 +113,8 @@ class DayTrail:
         """Take records of `KINDS` in order; returns itself."""
         hear = {"poll": self._poll, "notice": self._notice, "message": self._message, "attempt": self._attempt,
                 "receipt": self._receipt, "uplink": self._uplink, "outcome": self._outcome, "task": self._task,
-                "release": self._release, "silence": self._silence, "rules.stopped": self._stop}  # fmt: skip
+                "release": self._release, "silence": self._silence, "rules.stopped": self._stop,
+                "erase.sheets": self._erase}  # fmt: skip
         for leaf in leaves:
             hear[leaf["kind"]](leaf, leaf["data"])
         return self
@@ -144,6 +145,7 @@ class DayTrail:
             if data.get("business_date") == self.day.isoformat():
                 self.notices[id] = NoticeWord(leaf, leaf["id"], data["stands"], list(data.get("marks", ())))
                 self.notices[id].records.add(leaf["id"])
+                self.notices[id].messages.update(data.get("messages", ()))
             return
         word = self.notices.get(id)
         if word is None or change not in ("renewed", "late"):
@@ -152,13 +154,14 @@ class DayTrail:
         word.records.add(leaf["id"])
         word.marks = list(data.get("marks", ()))
         word.stands = data.get("stands", word.stands)
+        word.messages.update(data.get("messages", ()))
 
     def _message(self, leaf: Leaf, data: Leaf) -> None:
         word = self.notices.get(data.get("notice", ""))
         if word is None:
             return
         if data["message"] == data["notice"]:
-            word.channels.append(data["channel"])
+            word.messages.update(data.get("messages", ()))
             word.records.add(leaf["id"])
             return
         self._own(data["notice"], data["message"], data["state"], leaf["id"])
@@ -167,7 +170,6 @@ class DayTrail:
         word = self.messages.setdefault(message, MessageWord(notice))
         word.own = own
         word.records.add(record)
-        self.notices[notice].messages.add(message)
         return word
 
     def _attempt(self, leaf: Leaf, data: Leaf) -> None:
@@ -228,3 +230,6 @@ class DayTrail:
     def _stop(self, leaf: Leaf, data: Leaf) -> None:
         if datetime.fromisoformat(leaf["t"]) < self.span[1]:
             self.stops.append(leaf)
+
+    def _erase(self, leaf: Leaf, data: Leaf) -> None:
+        self.erased.update(sheet["sha256"] for sheet in data["sheets"])

@@ -81,7 +81,7 @@ def populations(
         run = runs[sheet["run"]]
         place = feeds[run["poll"]], sheet["rule"]
         counted = newest.get(run["poll"]) == run["id"]
-        reader, why = _opened(sheet, run, opened, wrong)
+        reader, why = _opened(sheet, run, said, opened, wrong)
         if not counted:
             continue
         one = found.setdefault(place, Population(*place))
@@ -97,16 +97,23 @@ def populations(
     return [found[place] for place in sorted(found)], wrong
 
 
-def _opened(sheet: Row, run: Row, opened: Open, wrong: list[Discrepancy]) -> tuple[SheetReader | None, str]:
+def _opened(
+    sheet: Row, run: Row, said: DayTrail, opened: Open, wrong: list[Discrepancy]
+) -> tuple[SheetReader | None, str]:
+    """A sheet's reader, or why there is none; only one that the trail says was erased may be away."""
     id, place = f"run {sheet['run']} {sheet['rule']}", f"poll {run['poll']}: {Path(sheet['path']).name}"
+    erased = sheet["sha256"] in said.erased
     try:
         reader = opened(sheet)
     except FileNotFoundError:
         wrong.append(Discrepancy("sheets", id, "gone", place))
         return None, "gone"
-    except SealBroken as reason:
+    except (SealBroken, OSError) as reason:
         wrong.append(Discrepancy("sheets", id, "changed", f"{place}: {reason}"))
         return None, "changed"
+    if (reader is None or sheet["erased_at"] is not None) and not erased:
+        wrong.append(Discrepancy("sheets", id, "gone", f"{place}: no record says that it was erased"))
+        return None, "gone"
     if reader is not None and len(reader) != sheet["lines"]:
         wrong.append(Discrepancy("sheets", id, "differs", f"{place}: lines: {len(reader)}, recorded {sheet['lines']}"))
     return reader, "" if reader is not None else "kept_no_more"

@@ -205,7 +205,9 @@ def test_a_sheet_without_a_row_and_a_row_without_a_sheet_are_named(lived: Lived)
         assert ("sheets", f"run {row['run']} forged/rule") in named
 
 
-@pytest.mark.parametrize("how", ["gone", "cut", "line away", "line added", "line twice, row and all"])
+@pytest.mark.parametrize(
+    "how", ["gone", "cut", "said to be erased", "line away", "line added", "line twice, row and all"]
+)
 def test_a_sheet_that_was_tampered_with_is_named_with_its_poll(lived: Lived, how: str) -> None:
     with lived.store.read() as tx:
         found = queries.runs_with_sheets(tx, DAY)
@@ -228,6 +230,11 @@ def test_a_sheet_that_was_tampered_with_is_named_with_its_poll(lived: Lived, how
 def _tamper(lived: Lived, sheet: Any, how: str, path: Path) -> None:
     if how == "gone":
         path.unlink()
+        return
+    if how == "said to be erased":
+        lived.run(
+            "UPDATE sheets SET erased_at = 1, erased = 'x' WHERE run = ? AND rule = ?", (sheet["run"], sheet["rule"])
+        )
         return
     if how == "cut":
         path.write_bytes(path.read_bytes()[:-1])
