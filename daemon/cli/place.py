@@ -131,6 +131,13 @@ def reason(text: str) -> str:
     return text
 
 
+def sha256(text: str) -> str:
+    """A digest in hexadecimal."""
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise argparse.ArgumentTypeError("expected 64 hexadecimal digits in lower case")
+    return text
+
+
 def by_name(parser: argparse.ArgumentParser) -> None:
     """The options of a command that changes or reveals something: who, and why."""
     parser.add_argument("--by", type=name, required=True, metavar="NAME", help="who does this; stands in the trail")

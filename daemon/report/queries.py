@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
@@ -10,7 +11,7 @@ from sqlalchemy import RowMapping, func, select
 from daemon.audit.record import Record, decode
 from daemon.clock import SHANGHAI, micros
 from daemon.model.states import OPEN, PollState
-from daemon.store import ledger
+from daemon.store import ledger, seals
 from daemon.store.db import Tx
 from daemon.store.rows import chunks
 from daemon.store.tables import (
@@ -170,6 +171,14 @@ def receipts_of(tx: Tx, ids: Iterable[str]) -> dict[str, list[RowMapping]]:
     """Message -> its receipts, in order of arrival."""
     rows = sorted(_in(tx, receipts, "message", ids), key=lambda row: (row["received_at"], row["id"]))
     return _grouped(rows, "message")
+
+
+def newest_text(tx: Tx, notice: str) -> str:
+    """The SMS text of a notice's newest message that was rendered, in clear: a reveal, which the caller records. '' where
+    none was."""
+    query = select(messages.c.body).where(messages.c.notice == notice, messages.c.body.is_not(None))
+    body = tx.execute(query.order_by(messages.c.due.desc(), messages.c.id).limit(1)).scalar()
+    return "" if body is None else str(json.loads(seals.get(tx, body))["sms_text"])
 
 
 def newest_records(tx: Tx, *, kind: str = "", client: int | None = None, limit: int = 100) -> list[tuple[int, Record]]:

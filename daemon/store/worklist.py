@@ -15,6 +15,8 @@ from daemon.store.subjects import client_of
 from daemon.store.tables import tasks
 
 ACTOR = "sys:worklist"
+RESULTS = ("reached", "no_answer", "wrong_number", "refused", "left_word", "settled", "not_needed", "other")
+"""What can come of a task that a person closes; the program closes with words of its own."""
 
 
 def open_task(
@@ -70,12 +72,22 @@ def take(tx: Tx, id: int, *, by: str, now: datetime) -> None:
     tx.execute(update(tasks).where(tasks.c.id == id).values(taken_by=by, record=record))
 
 
-def close(tx: Tx, id: int, *, by: str, result: str, now: datetime) -> None:
-    """Close an open task with its result. Raises StoreConflict when it is closed already."""
+def close(tx: Tx, id: int, *, by: str, result: str, now: datetime, **more: str) -> str:
+    """Close an open task with its result; returns the record, which takes `more` (`reason`, `recording`). Raises
+    StoreConflict when it is closed already."""
     row = _open(tx, id)
-    record = _record(tx, row, "closed", by, now, result=result)
+    record = _record(tx, row, "closed", by, now, result=result, **more)
     values = {"closed_at": micros(now), "closed_by": by, "result": result, "record": record}
     tx.execute(update(tasks).where(tasks.c.id == id).values(**values))
+    return record
+
+
+def task(tx: Tx, id: int) -> RowMapping:
+    """One task. Raises StoreConflict where there is none."""
+    row = one(tx, tasks, id=id)
+    if row is None:
+        raise StoreConflict(f"task {id}: no such task, expected one that is listed")
+    return row
 
 
 def close_key(tx: Tx, key: str, *, by: str, result: str, now: datetime) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from daemon.cli import main
 from daemon.report import queries
 from daemon.report.funnel import funnel
 from daemon.report.replay import open_sheet, replay
-from daemon.store import gates_rows, readings
+from daemon.store import gates_rows, readings, worklist
 from daemon.store.month_keys import key_by_id
 from daemon.store.sheets import SheetWriter
 from tests.builders_day import DAY, ROOT, Place, at, install, live
@@ -398,6 +400,32 @@ def test_the_worklist_is_listed_nearest_deadline_first(lived: Place, found: Any)
     deadlines = [task["deadline"] for task in tasks if task["deadline"]]
     assert deadlines == sorted(deadlines)
     assert all(task["closed_at"] is None for task in tasks)
+
+
+def test_a_task_is_taken_by_one_person_who_sees_whom_to_call_and_is_closed_once(
+    changed: Place, run: Any, found: Any
+) -> None:
+    with closing(changed.store()) as store, store.write() as tx:
+        row = queries.notices_of(tx, day=None, rule=PAYMENT, state="told", limit=1)[0]
+        worklist.open_task(
+            tx, "call", "no receipt", now=at(DAY, "09:00"), rule=PAYMENT, notice=row["id"], subject=row["subject"]
+        )
+    (task,) = [task for task in found(changed, "worklist", "list") if task["key"] == "call"]
+    number = str(task["id"])
+    shown = found(changed, "worklist", "take", number, *WHO)
+    (phone,) = {contact["address"] for contact in shown["contacts"]}
+    assert re.fullmatch(r"1\d{10}", phone) and "【示例证券】" in shown["text"]
+    assert found(changed, "audit", "show", "--kind", "access")[0]["data"]["fields"] == ["contacts", "text"]
+    other = ("--by", "li", "--reason", "test")
+    assert run(changed, "worklist", "take", number, *other)[0] == 2
+    close = ("worklist", "close", number, "--result", "reached", "--recording", "ab" * 32)
+    assert run(changed, *close, *other)[0] == 2
+    assert run(changed, *close, *WHO)[0] == 0
+    assert run(changed, *close, *WHO)[0] == 2
+    record = found(changed, "audit", "show", "--kind", "task")[0]
+    assert record["data"] | {"reason": "test"} == {
+        "task": "call", "change": "closed", "by": "zhang", "result": "reached", "recording": "ab" * 32, "reason": "test",
+    }  # fmt: skip
 
 
 def test_check_finds_nothing_wrong_and_then_each_thing(changed: Place, run: Any, found: Any) -> None:
