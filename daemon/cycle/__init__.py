@@ -7,33 +7,29 @@ run repeats the poll and adds what is missing, because what it would make has it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 
 from daemon import failpoints
-from daemon.cycle import people
+from daemon.cycle import holds, people
 from daemon.cycle.heard import Heard, heard_before
 from daemon.cycle.sheet import RuleSheet
 from daemon.decide.lines import LineMaker, subject_kind
 from daemon.decide.reading import FeedReader, Tally
 from daemon.errors import SourceChanged, SourceUnavailable
-from daemon.model.decisions import Bucket
 from daemon.model.kinds import FactKind, Feed
 from daemon.model.states import PollState
 from daemon.notices.renewal import Renewal, Word, absence
 from daemon.notices.writer import Book
-from daemon.rules.holding import Counts, covers, verdict
 from daemon.rules.schema import Rule
 from daemon.sources.reading import NotReady
-from daemon.store import gates_rows, ledger, noticebook, pages, readings, subjects, worklist
+from daemon.store import ledger, noticebook, pages, readings, subjects, worklist
 from daemon.store.db import Tx
 from daemon.store.ledger import Lease
 from daemon.store.sheetlines import SheetFile
 from daemon.world import World
 
 UNITS_PER_TX = 50
-HOLD_MEMORY = timedelta(hours=24)
-"""How long what a release allowed, or what a hold saw that ended itself, bounds the polls after it."""
 
 
 def poll(world: World, lease: Lease, now: datetime, *, alive: Callable[[], None] = lambda: None) -> PollState:
@@ -104,7 +100,7 @@ def record(
     with world.store.write(yield_lock=True) as tx:
         ledger.require_fence(tx, lease.feed, lease.fence)
         for one in heard:
-            why = _hold(tx, feed, one, tally, now)
+            why = holds.hold(tx, lease, feed, one, tally, now)
             if why:
                 held[one.rule.name] = why
         totals = readings.Totals(
@@ -126,7 +122,7 @@ def record(
         cause = readings.commit_reading(tx, lease, totals, rules, now=now)
         for one in heard:
             if one.rule.name in held:
-                _open_hold(tx, feed, one, tally, held[one.rule.name], cause, now)
+                holds.open_hold(tx, feed, one, tally, held[one.rule.name], cause, now)
             _call_a_person(tx, lease, one, cause, now)
         rejected = [*tally.rejects, *tally.reference_rejects]
         readings.add_rejects(tx, lease, rejected, now=now)
@@ -158,49 +154,6 @@ def _call_a_person(tx: Tx, lease: Lease, one: Heard, cause: str, now: datetime) 
             )
 
 
-def _counts(one: Heard, tally: Tally) -> Counts:
-    vanished = sum(1 for key in one.known if key not in one.words)
-    return Counts(one.of(Bucket.NOTIFY), len(one.known), vanished, len(one.matches), tally.counted, tally.source_count)
-
-
-def _hold(tx: Tx, feed: Feed, one: Heard, tally: Tally, now: datetime) -> str:
-    """Why this rule makes no notices in this poll, or ''. A margin hold ends itself; a release lets its counts go."""
-    counts = _counts(one, tally)
-    newest = gates_rows.newest_hold(tx, feed.name, one.rule.name)
-    ends = one.rule.cap.ends_after
-    if newest is not None and newest.open:
-        if ends is None or now < newest.since + ends:
-            return newest.reason
-        gates_rows.end_hold(
-            tx, newest.id, by="sys:rule", reason=f"ends itself after {ends}", allowed=None, now=now, person=False
-        )
-        return ""
-    why = verdict(one.rule.cap, counts)
-    if (
-        why
-        and newest is not None
-        and now - newest.since < HOLD_MEMORY
-        and covers(newest.allowed or newest.counts, counts)
-    ):
-        return ""
-    return why
-
-
-def _open_hold(tx: Tx, feed: Feed, one: Heard, tally: Tally, why: str, cause: str, now: datetime) -> None:
-    _, opened = gates_rows.open_hold(
-        tx, feed.name, one.rule.name, reason=why, counts=_counts(one, tally).to_json(), now=now, record=cause
-    )
-    if opened:
-        severity = "urgent" if one.rule.cap.ends_after else "warning"
-        pages.page(
-            tx,
-            f"hold:{feed.name}:{one.rule.name}",
-            severity,
-            f"feed {feed.name}, rule {one.rule.name}: held, {why}",
-            now=now,
-        )
-
-
 def update(
     world: World,
     lease: Lease,
@@ -217,7 +170,7 @@ def update(
         if one.rule.name in held:
             continue
         words = list(one.words.values())
-        words += _absent(world, one, tally, lease, kind, gone=not _released(world, feed, one.rule, now))
+        words += _absent(world, one, tally, lease, kind, gone=not holds.is_released(world, feed, one.rule, now))
         renewal = _renewal(world, lease, feed, one.rule, tally, now)
         if one.rule.levels:
             _end_absent(world, lease, feed, one, renewal, words)
@@ -250,13 +203,6 @@ def _absent(world: World, one: Heard, tally: Tally, lease: Lease, kind: FactKind
         sure = tally.complete and gone and key[0] not in torn
         found.append(absence(key, client, lease.business_date, has_levels=bool(one.rule.levels), complete=sure))
     return found
-
-
-def _released(world: World, feed: Feed, rule: Rule, now: datetime) -> bool:
-    """Whether a release lets this reading's matches go, but not yet what it shows as gone."""
-    with world.store.read() as tx:
-        newest = gates_rows.newest_hold(tx, feed.name, rule.name)
-    return newest is not None and not newest.gone and now - newest.since < HOLD_MEMORY
 
 
 def _end_absent(world: World, lease: Lease, feed: Feed, one: Heard, renewal: Renewal, words: Sequence[Word]) -> None:

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from daemon.rules.checks import check_name
 from daemon.rules.gates import ANY_OTHER
-from daemon.rules.schema import Cap, Gates, Level, Reference, Rule, Stage, StatusTable, Timer
+from daemon.rules.schema import Cap, Gates, Growth, Level, Reference, Rule, Stage, StatusTable, Timer
 from daemon.rules.statuses import gated, read_verdicts, refuse_gated, resolved
 from daemon.yamlfile import Reader, near
 
@@ -233,7 +233,24 @@ def _cap(r: Reader) -> Cap:
         top.opt_integer("limit", 1_000_000, 1),
         top.opt_span("ends_after"),
         None if per < 0 else per,
+        top.opt_integer("rows", 0, 0),
+        _growth(top),
     )
+    top.done()
+    return made
+
+
+def _growth(r: Reader) -> Growth | None:
+    if not r.has("growth"):
+        return None
+    top = r.map("growth")
+    rows, notify = top.opt_decimal("rows"), top.opt_decimal("notify")
+    for key, found in (("rows", rows), ("notify", notify)):
+        if found is not None and found <= 1:
+            top.refuse(key, str(found), "a factor over 1")
+    if rows is None and notify is None:
+        r.refuse("growth", "neither rows nor notify", "at least one of them")
+    made = Growth(rows, notify, top.opt_integer("least", 100, 1))
     top.done()
     return made
 

@@ -49,9 +49,20 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
+class Growth:
+    """How much larger than the like reading before one may be: at most `rows` times its rows and `notify` times its facts to
+    notify (None: not looked at), as soon as it has `least` of them."""
+
+    rows: Decimal | None = None
+    notify: Decimal | None = None
+    least: int = 100
+
+
+@dataclass(frozen=True, slots=True)
 class Cap:
     """Bounds over the facts of the notify bucket. `minimum`/`maximum` facts a poll (None: unbounded); `turnover`: the
-    largest share of known subjects that may vanish while others appear; `limit`: matches held in memory, above which
+    largest share of known subjects that may vanish while others appear; `rows`: fewer rows than these are no reading of
+    the source at all; `growth`: against the like reading before; `limit`: matches held in memory, above which
     the poll is held; `ends_after`: a hold of this rule ends itself (margin), else only a release ends it;
     `per_client`: notices a client a day."""
 
@@ -61,6 +72,8 @@ class Cap:
     limit: int = 1_000_000
     ends_after: timedelta | None = None
     per_client: int | None = None
+    rows: int = 0
+    growth: Growth | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from sqlalchemy import RowMapping, insert, select, update
 from daemon.clock import from_micros, micros
 from daemon.errors import StoreConflict
 from daemon.model.values import canonical
-from daemon.store import trail
+from daemon.store import pages, trail, worklist
 from daemon.store.db import Tx
 from daemon.store.rows import one
 from daemon.store.subjects import client_of
@@ -153,7 +153,16 @@ def end_hold(
     limits = None if allowed is None else canonical(dict(allowed))
     values = {"ended_at": micros(now), "ended_by": by, "allowed": limits, "gone": gone, "record": record}
     tx.execute(update(holds).where(holds.c.id == id).values(**values))
+    if person:  # what ended itself is still for a person to look at
+        key = hold_key(row["feed"], row["rule"])
+        worklist.close_key(tx, key, by=by, result="released", now=now)
+        pages.acknowledge(tx, key, by=by, now=now)
     return record
+
+
+def hold_key(feed: str, rule: str) -> str:
+    """The key of the page and of the task that an open hold has."""
+    return f"hold:{feed}:{rule}"
 
 
 def holds_of(tx: Tx, *, feed: str | None = None, open_only: bool = True) -> list[Hold]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, func, insert, select, update
 
-from daemon.clock import micros
+from daemon.clock import SHANGHAI, from_micros, micros
 from daemon.model.facts import Reject
 from daemon.store import seals, trail
 from daemon.store.db import Tx, of
@@ -22,9 +22,14 @@ from daemon.store.erasure import days_of
 from daemon.store.leases import Lease, require_fence
 from daemon.store.rows import chunks, one
 from daemon.store.sheetlines import SheetFile
-from daemon.store.tables import feeds, poll_counts, rejects, runs, sheets
+from daemon.store.tables import feeds, poll_counts, polls, rejects, runs, sheets
 
 ACTOR = "sys:poll"
+LIKE_DAYS = 5
+"""Business dates over which a day's first reading is held against the largest one."""
+
+LIKE_POLLS = 250
+"""At most so many polls are looked at for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +142,39 @@ def counts_of(tx: Tx, run: int) -> dict[str, dict[tuple[str, str], int]]:
     for row in tx.execute(query).mappings():
         found.setdefault(row["rule"], {})[row["bucket"], row["reason"]] = row["facts"]
     return found
+
+
+def like_before(tx: Tx, lease: Lease, rule: str) -> tuple[int, int, str] | None:
+    """(rows, facts to notify, which reading) that a reading is held against: the newest poll of its business date that ran,
+    else the most of each over the polls of the five business dates before; None where there is none."""
+    query = (
+        select(polls.c.business_date, polls.c.due, runs.c.rows, func.coalesce(func.sum(poll_counts.c.facts), 0))
+        .join(runs, (runs.c.poll == polls.c.id) & (runs.c.number == polls.c.run))
+        .outerjoin(
+            poll_counts,
+            (poll_counts.c.run == runs.c.id) & (poll_counts.c.rule == rule) & (poll_counts.c.bucket == "notify"),
+        )
+        .where(
+            polls.c.feed == lease.feed,
+            polls.c.state == "ran",
+            polls.c.due < micros(lease.due),
+            polls.c.business_date <= lease.business_date.isoformat(),
+        )
+        .group_by(polls.c.id, polls.c.business_date, polls.c.due, runs.c.rows)
+        .order_by(polls.c.due.desc())
+        .limit(LIKE_POLLS)
+    )
+    found = [(day, due, rows or 0, int(notify)) for day, due, rows, notify in tx.execute(query)]
+    today = [one for one in found if one[0] == lease.business_date.isoformat()]
+    if today:
+        _, due, rows, notify = today[0]
+        return rows, notify, f"the poll of {from_micros(due).astimezone(SHANGHAI):%H:%M}"
+    days = sorted({one[0] for one in found}, reverse=True)[:LIKE_DAYS]
+    past = [one for one in found if one[0] in days]
+    if not past:
+        return None
+    which = f"the largest poll since {days[-1]}"
+    return max(one[2] for one in past), max(one[3] for one in past), which
 
 
 def rejects_of(tx: Tx, run: int) -> list[tuple[RowMapping, str]]:

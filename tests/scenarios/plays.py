@@ -25,7 +25,7 @@ FUND = frozenset({"contacts", "consents", "fund_holdings"})
 FUND_DAY = date(2024, 3, 28)
 FUND_CODE = "012742"
 GUARDIAN = phone(77)
-ONE, TWO = "S0000000001", "S0000000002"
+ONE, TWO, THREE, FOUR = (f"S{number:010d}" for number in range(1, 5))
 LOT = PRICE * 500
 RICH = "1000000.00"
 
@@ -194,10 +194,48 @@ def doubles(office: Office) -> None:
         office.cash(client, ("", "1000.00"))
 
 
+def doubles_within(office: Office) -> None:
+    """Two payers in the morning, four from 11:00 on."""
+    for number, start in ((1, ""), (2, ""), (3, "11:00"), (4, "11:00")):
+        client = office.client(number)
+        office.won(client, (start, 500, LOT))
+        office.cash(client, ("", "1000.00"))
+
+
+def vanishing(office: Office) -> None:
+    """Two payers, of whom the counter knows nothing any more from 11:00 on."""
+    for number in (1, 2):
+        client = office.client(number)
+        office.won(client, ("", 500, LOT), until="11:00")
+        office.cash(client, ("", "1000.00"))
+
+
+def holders(office: Office) -> None:
+    """Two holders of a fund whose window is open."""
+    for number in (1, 2):
+        office.fund(office.client(number), FUND_CODE, FUND_DAY)
+
+
+def more_holders(play: Play) -> None:
+    """The counter doubles its holdings."""
+    for number in (3, 4):
+        play.office.fund(play.office.client(number), FUND_CODE, FUND_DAY)
+
+
+def doubling_book(office: Office) -> None:
+    """Two contracts above every line but one at the first valuation, four below a line at the next."""
+    client = office.client(1)
+    for n in range(1, 5):
+        office.contract(f"900000000{n}", client)
+    few = {f"900000000{n}": (client, "180.000000") for n in (1, 2)}
+    office.valued("10:00", few)
+    office.valued("11:30", {f"900000000{n}": (client, "145.000000") for n in range(1, 5)})
+
+
 def release_hold(play: Play) -> None:
     with play.store.write() as tx:
         for hold in gates_rows.holds_of(tx):
-            allowed = {"notify": 3, "vanished": 0}
+            allowed = {"notify": hold.counts["notify"], "vanished": 0}
             gates_rows.end_hold(tx, hold.id, by="li", reason="checked", allowed=allowed, now=play.clock.now())
 
 
@@ -335,6 +373,27 @@ SCENARIOS: dict[str, Scenario] = {
         acts=((at("13:00"), release_hold),),
         load_rules=capped("rules/ipo/payment.yaml", "maximum: 4000", "maximum: 1"),
     ),
+    "a source that doubles within its maximum": replace(
+        BASE,
+        fill=doubles_within,
+        acts=((at("13:00"), release_hold),),
+        load_rules=capped("rules/ipo/payment.yaml", "least: 200", "least: 2"),
+    ),
+    "a fund source that doubles": Scenario(
+        holders,
+        FUND,
+        acts=((at("12:00", FUND_DAY), more_holders),),
+        since=at("07:00", FUND_DAY),
+        until=at("20:00", FUND_DAY),
+        days=(FUND_DAY,),
+        load_rules=capped("rules/fund/open_window.yaml", "least: 200", "least: 2"),
+    ),
+    "a margin book that doubles": Scenario(
+        doubling_book,
+        INTRADAY,
+        load_rules=capped("rules/margin/maintenance.yaml", "least: 100", "least: 2"),
+    ),
+    "a book that loses all it had": replace(BASE, fill=vanishing),
     "a margin source that doubles": Scenario(
         two_contracts,
         INTRADAY,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.scenarios.plays import ONE, SCENARIOS, TWO
+from tests.scenarios.plays import FOUR, ONE, SCENARIOS, THREE, TWO
 from tests.world import Play, Result
 
 
@@ -40,3 +40,34 @@ def test_a_margin_source_that_doubles_pages_and_goes_on_by_itself(tmp_path: Path
     assert set(result.told_at.values()) == {"10:15"}
     assert len(result.arrived) == 2
     assert "hold:margin_intraday:margin/maintenance" in result.pages
+
+
+def test_a_source_that_doubles_within_its_maximum_is_held_and_says_why(tmp_path: Path) -> None:
+    result = play("a source that doubles within its maximum", tmp_path)
+    why = "held: 4 rows, 2 in the poll of 07:30, allowed 1.8 times as many"
+    assert ("hold:allotments:ipo/payment", why) in result.tasks
+    assert {at for name, at in result.told_at.items() if name.startswith((ONE, TWO)) and "noon" in name} == {"12:00"}
+    assert {at for name, at in result.told_at.items() if name.startswith((THREE, FOUR))} == {"13:00", "14:30"}
+    assert "hold:allotments:ipo/payment" not in result.pages, "a person has released it"
+
+
+def test_a_fund_source_that_doubles_tells_nobody_new(tmp_path: Path) -> None:
+    result = play("a fund source that doubles", tmp_path)
+    assert {name.split()[0] for name in result.told_at} == {ONE, TWO}
+    why = "held: 4 rows, 2 in the poll of 08:30, allowed 1.5 times as many"
+    assert ("hold:fund_holdings:fund/open_window", why) in result.tasks
+    assert "hold:fund_holdings:fund/open_window" in result.pages
+
+
+def test_a_margin_book_that_doubles_pages_and_goes_on_after_its_minutes(tmp_path: Path) -> None:
+    result = play("a margin book that doubles", tmp_path)
+    assert set(result.told_at.values()) == {"11:45"}
+    assert len(result.told_at) == 4
+    assert "hold:margin_intraday:margin/maintenance" in result.pages, "until somebody has looked"
+
+
+def test_a_small_book_that_loses_all_it_had_is_held(tmp_path: Path) -> None:
+    result = play("a book that loses all it had", tmp_path)
+    (why,) = [reason for key, reason in result.tasks if key == "hold:allotments:ipo/payment"]
+    assert why.startswith("held: 2 of 2 known vanished")
+    assert not any(n.stage.startswith("correction") for n in result.notices), "nobody is told that it is gone"

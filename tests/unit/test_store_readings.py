@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+
 import pytest
 
 from daemon.errors import StoreConflict
@@ -113,3 +116,43 @@ def test_an_overtaken_run_commits_nothing(store: Store, lease: Lease) -> None:
             write(tx)
     with store.read() as tx:
         assert readings.sheets_of(tx, lease.run) == []
+
+
+def ran(store: Store, day: date, clock: int, notify: int, rows: int, state: PollState = PollState.RAN) -> Lease:
+    """A poll of a business date, `clock` hours after midnight, to its end."""
+    due = datetime.combine(day, time(clock), UTC)
+    with store.write() as tx:
+        poll = ledger.open_due(tx, "allotments", due, day, now=due)
+        made = ledger.claim(tx, poll.id, holder="c", rule_set=SET, now=due, elapsed=0)
+        rule = replace(reading(store), counts={("notify", "condition"): notify, ("no_match", "condition"): 3})
+        totals = Totals(due, rows=rows, rejects=0, facts=notify, rows_in_facts=rows)
+        readings.commit_reading(tx, made, totals, {"ipo/payment": rule}, now=due)
+        ledger.finish(tx, made, state, now=due)
+    return made
+
+
+def like(store: Store, day: date, clock: int) -> tuple[int, int, str] | None:
+    """What a poll due then is held against."""
+    lease = Lease(99, "allotments", datetime.combine(day, time(clock), UTC), day, 99, 1, 1, "")
+    with store.read() as tx:
+        return readings.like_before(tx, lease, "ipo/payment")
+
+
+def test_the_first_reading_of_a_feed_has_none_before_it(store: Store) -> None:
+    assert like(store, DAY, 1) is None
+    ran(store, DAY, 1, 5, 10, PollState.HELD)
+    assert like(store, DAY, 2) is None, "one that is held was never believed"
+
+
+def test_a_reading_is_held_against_the_newest_of_its_day(store: Store) -> None:
+    ran(store, DAY - timedelta(days=1), 1, 500, 900)
+    ran(store, DAY, 1, 5, 10)
+    ran(store, DAY, 2, 7, 12)
+    assert like(store, DAY, 3) == (12, 7, "the poll of 10:00")
+    assert like(store, DAY, 2) == (10, 5, "the poll of 09:00")
+
+
+def test_the_first_of_a_day_is_held_against_the_largest_of_five_business_dates(store: Store) -> None:
+    for back, notify, rows in ((6, 900, 900), (5, 40, 50), (4, 10, 70), (3, 20, 20), (2, 1, 1), (1, 0, 0)):
+        ran(store, DAY - timedelta(days=back), 1, notify, rows)
+    assert like(store, DAY, 1) == (70, 40, f"the largest poll since {DAY - timedelta(days=5)}")
