@@ -299,7 +299,7 @@ async def _no_server(*_: object) -> _NoServer:
 @dataclass(frozen=True)
 class Scenario:
     """What is played. `fill` writes the back office; `acts`: at an instant, something done to the running world, harmless when
-    done twice; `feeds`: those polled."""
+    done twice; `feeds`: those polled; `databases`: further SQL sources, each NAME.sqlite in the back office's folder."""
 
     fill: Callable[[Office], None]
     feeds: frozenset[str]
@@ -312,6 +312,7 @@ class Scenario:
     children: bool = False
     doubt_wait: timedelta = timedelta(seconds=60)
     load_rules: Callable[[Path], Loaded] = lambda folder: shipped()
+    databases: tuple[str, ...] = ()
 
 
 @dataclass
@@ -386,6 +387,9 @@ class Play:
                 {"type": "files", "folder": str(self.folder / "backoffice"), "complete": {"flag": "{stem}.flg"}},
             ),
         }
+        for name in self.scenario.databases:
+            address = f"sqlite:///{self.folder / 'backoffice' / f'{name}.sqlite'}"
+            configs[name] = SourceConfig.from_mapping(name, {"type": "sql", "url": address})
         sources: dict[str, Source] = open_sources(configs, {})
         sources = {name: Flaky(one, self.scenario.broken) for name, one in sources.items()}  # type: ignore[misc]
         (self.folder / "heads").mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a demo prints at its end: the funnel per family, one card, where the trail lies and that it verifies, what to try."""
+"""What a demo prints at its end: the funnel per family and rule, one card, where the trail lies, what to try."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def summarise(plan: Plan, screen: Screen) -> int:
 def _day(store: Store, plan: Plan, day: date, screen: Screen) -> None:
     from daemon.report.funnel import funnel
 
-    found = {one.family: one for one in funnel(store, day)}
+    found = funnel(store, day)
     screen.line()
     screen.line(f"== {day} " + "=" * 60)
     for family, (zh, en) in FAMILIES.items():
@@ -47,8 +47,11 @@ def _day(store: Store, plan: Plan, day: date, screen: Screen) -> None:
             screen.line(
                 screen.say("  样本中当日无真实事实，未轮询", "  no real facts on this day in the sample: not polled")
             )
-        elif family in found:
-            _family(found[family], screen)
+            continue
+        for one in found:
+            if one.family == family:
+                screen.line(f"  {one.rule}")
+                _rule(one, screen)
     screen.line()
     screen.line(
         screen.say(
@@ -58,7 +61,7 @@ def _day(store: Store, plan: Plan, day: date, screen: Screen) -> None:
     )
 
 
-def _family(one: RuleFunnel, screen: Screen) -> None:
+def _rule(one: RuleFunnel, screen: Screen) -> None:
     heads = ("轮询", "行", "拒收", "事实") if screen.lang == "zh" else ("poll", "rows", "rejects", "facts")
     bucket_heads = [screen.label(labels.BUCKETS, b) for b in BUCKETS]
     rows = [
