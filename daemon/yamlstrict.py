@@ -6,6 +6,7 @@ The accepted subset, so that a file means to every reader what its signers saw (
 - no tags, anchors, aliases or merge keys; keys are text of `[A-Za-z0-9_./+-]{1,64}`, once per mapping;
 - plain scalars: `null` or nothing, `true`, `false`, `0`, `-12`, `1.30` (an exact Decimal, never a float), else text.
   What YAML 1.1 reads otherwise (`NO`, `on`, `12:30`, `0123`, `1_000`, `1e5`) must stand in quotes if it is text;
+- no word that mixes Latin letters with those of another alphabet, or is made of letters that look like them;
 - no tabs, control, bidirectional, zero-width, private-use or exotic white-space characters. The ideographic space may
   be written as the escape `\\u3000` in double quotes, where it can be seen.
 
@@ -48,6 +49,17 @@ _UNSEEN = (
 )
 _UNSEEN_IN_FILE = re.compile(f"[{_UNSEEN}\u3000]")
 _UNSEEN_IN_TEXT = re.compile(f"[{_UNSEEN}]")
+
+# Letters of other alphabets that may stand beside or in place of Latin ones: Greek, Cyrillic, Armenian, Cherokee, Coptic, Lisu,
+# full-width and mathematical ones.
+_OTHER = (
+    "\u0370-\u03ff\u0400-\u052f\u0531-\u058f\u13a0-\u13ff\u1c80-\u1c8f\u2c80-\u2cff\ua4d0-\ua4ff\ua640-\ua69f\uab70-\uabbf"
+    "\uff21-\uff3a\uff41-\uff5a\U0001d400-\U0001d7ff"
+)
+# Of these the ones that read as a Latin letter by themselves (Unicode confusables.txt), so that a word of nothing else does.
+_ALIKE = "аеорсухіјѕһԁԛԝАВЕКМНОРСТХІЈЅΑΒΕΖΗΙΚΜΝΟΡΤΥΧνορ"
+_OTHER_WORD = re.compile(f"[A-Za-z0-9_]*[{_OTHER}][A-Za-z0-9_{_OTHER}]*")
+_LATIN = re.compile("[A-Za-z]")
 
 Place: TypeAlias = tuple[int, int]
 
@@ -164,6 +176,16 @@ def _check_characters(text: str, path: str, findings: list[Finding]) -> None:
         findings.append(Finding(path, line, column, "file", found, allowed, hint))
         if len(findings) >= MAX_FINDINGS:
             return
+    for match in _OTHER_WORD.finditer(text):
+        word = match.group()
+        if _LATIN.search(word) or all(letter in _ALIKE for letter in word):
+            line = text.count("\n", 0, match.start()) + 1
+            column = match.start() - text.rfind("\n", 0, match.start())
+            strange = next(letter for letter in word if not letter.isascii())
+            found = f"the word '{word[:64]}' with the letter U+{ord(strange):04X}"
+            findings.append(Finding(path, line, column, "file", found, "letters of one alphabet in a word"))
+            if len(findings) >= MAX_FINDINGS:
+                return
 
 
 def _syntax(error: yaml.YAMLError, path: str) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -15,6 +16,8 @@ from daemon.rules.decider import Decider
 from daemon.rules.evaluate import Env
 from daemon.rules.load import Loaded, load, read_folder
 from daemon.rules.schema import RuleSet
+from daemon.yamlfile import YMap
+from daemon.yamlfile import load as load_yaml
 
 ROOT = Path(__file__).parent.parent
 MARGIN = "margin/maintenance"
@@ -50,6 +53,17 @@ def changed(path: str, old: str, new: str) -> dict[str, bytes]:
 def load_changed(path: str, old: str, new: str) -> Loaded:
     """What such files load as."""
     return load(changed(path, old, new))
+
+
+BAD = sorted((ROOT / "tests" / "corpus" / "rules_bad").glob("*.yaml"))
+"""One file a mistake: `path`, the text to `replace` there and `by` what, and what the finding `says` and says in Chinese (`zh`)."""
+
+
+def mistake(path: Path) -> YMap:
+    """A file of BAD, with `<U+202E>` in `by` as that character: the strict loader reads no file that holds it."""
+    bad = load_yaml(path.read_bytes(), path.name)
+    bad["by"] = re.sub("<U[+]([0-9A-F]{4})>", lambda code: chr(int(code[1], 16)), bad["by"])
+    return bad
 
 
 def env(day: date = date(2024, 2, 1)) -> Env:

@@ -70,8 +70,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"duenotice: {wrong}", file=sys.stderr)
         return 2
     except ConfigError as wrong:
-        print(wrong, file=sys.stderr)
-        return UNUSABLE if everywhere().parse_known_args(given)[1][:1] in (["run"], ["once"]) else 1
+        common, rest = everywhere().parse_known_args(given)
+        _tell(wrong, common.lang or language(os.environ))
+        return UNUSABLE if rest[:1] in (["run"], ["once"]) else 1
     except DueNoticeError as wrong:
         print(f"duenotice: {wrong}", file=sys.stderr)
         return 1
@@ -80,6 +81,16 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+
+
+def _tell(wrong: ConfigError, lang: str) -> None:
+    """What is unusable, each finding in the language."""
+    from daemon.cli.findings import said
+
+    own = str(wrong).splitlines()
+    print("\n".join(own[: len(own) - len("\n".join(map(str, wrong.findings)).splitlines())]), file=sys.stderr)
+    for finding in wrong.findings:
+        print(said(finding, lang), file=sys.stderr)
 
 
 def _command(given: Sequence[str]) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daemon.cli import place
+from daemon.cli.findings import said
 from daemon.cli.place import screen_of
 from daemon.errors import ConfigError, DueNoticeError, Finding
 from daemon.yamlfile import near
@@ -52,9 +53,9 @@ def go(args: argparse.Namespace) -> int:
         screen.json([{"severity": s} | {name: getattr(f, name) for name in names} for s, f in told])
         return 1 if findings else 0
     for finding in findings:
-        screen.line(finding)
+        screen.line(said(finding, screen.lang))
     for warning in warnings:
-        screen.line(f"{screen.say('提示', 'warning')}: {warning}")
+        screen.line(f"{screen.say('提示', 'warning')}: {said(warning, screen.lang)}")
     count = len(findings)
     good = screen.say("没有发现错误", "nothing is wrong")
     screen.line(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.cli import place, testing
+from daemon.cli.findings import said
 from daemon.cli.place import screen_of
 
 
@@ -57,7 +58,7 @@ def go_check(args: argparse.Namespace) -> int:
         )
         return 1 if found.findings else 0
     for finding in found.findings:
-        screen.line(finding)
+        screen.line(said(finding, screen.lang))
     if found.ruleset is None:
         count = len(found.findings)
         screen.line(screen.say(f"共 {count} 处错误", f"{count} {'finding' if count == 1 else 'findings'}"))

@@ -8,19 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from daemon.cli.findings import said as in_language
 from daemon.errors import ConfigError
 from daemon.rules.cases import run_cases
 from daemon.rules.digest import digest, listing
 from daemon.rules.load import MAX_FILE_BYTES, load, read_folder, sort_of
-from daemon.yamlfile import FindingsError, YMap
-from daemon.yamlfile import load as load_yaml
-from tests.builders_rules import ROOT, changed, load_changed, shipped, shipped_files
-
-BAD = sorted((ROOT / "tests" / "corpus" / "rules_bad").glob("*.yaml"))
-
-
-def mistake(path: Path) -> YMap:
-    return load_yaml(path.read_bytes(), path.name)
+from daemon.yamlfile import FindingsError
+from tests.builders_rules import BAD, ROOT, changed, load_changed, mistake, shipped, shipped_files
 
 
 def test_shipped_set_has_no_finding() -> None:
@@ -38,9 +32,12 @@ def test_mistake_is_told_at_its_place(path: Path) -> None:
     bad = mistake(path)
     loaded = load_changed(bad["path"], bad["replace"], bad["by"])
     assert loaded.ruleset is None
-    found = [f for f in loaded.findings if all(said in str(f) for said in bad["says"])]
+    found = [f for f in loaded.findings if all(words in str(f) for words in bad["says"])]
     assert found, "\n".join(map(str, loaded.findings))
     assert found[0].line > 0 or found[0].key == "cases"
+    assert any(all(words in in_language(f, "zh") for words in bad["zh"]) for f in found), [
+        in_language(f, "zh") for f in found
+    ]
 
 
 def test_mistakes_of_all_files_are_told_at_once() -> None:
