@@ -66,6 +66,13 @@ def mistake(path: Path) -> YMap:
     return bad
 
 
+@cache
+def loaded_mistake(path: Path) -> Loaded:
+    """What the shipped files with a mistake of BAD load as."""
+    bad = mistake(path)
+    return load_changed(bad["path"], bad["replace"], bad["by"])
+
+
 def env(day: date = date(2024, 2, 1)) -> Env:
     """The exchange's calendar and a business date."""
     return Env(shipped().calendar, day)

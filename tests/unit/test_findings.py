@@ -11,7 +11,7 @@ import pytest
 
 from daemon.cli.findings import chinese, phrases, said
 from daemon.errors import Finding
-from tests.builders_rules import BAD, ROOT, load_changed, mistake
+from tests.builders_rules import BAD, ROOT, loaded_mistake
 
 SAYING = {"Finding", "refuse", "_refuse", "Problem", "_note", "note", "_finding", "_whole", "Fault", "ExpressionError"}
 """Calls that make a finding or a part of one."""
@@ -71,8 +71,7 @@ def test_every_phrase_of_a_loader_has_its_chinese(module: str) -> None:
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
 def test_every_finding_of_a_bad_file_is_told_in_chinese(path: Path) -> None:
-    bad = mistake(path)
-    findings = load_changed(bad["path"], bad["replace"], bad["by"]).findings
+    findings = loaded_mistake(path).findings
     lacking = [
         text
         for finding in findings

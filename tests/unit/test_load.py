@@ -14,7 +14,7 @@ from daemon.rules.cases import run_cases
 from daemon.rules.digest import digest, listing
 from daemon.rules.load import MAX_FILE_BYTES, load, read_folder, sort_of
 from daemon.yamlfile import FindingsError
-from tests.builders_rules import BAD, ROOT, changed, load_changed, mistake, shipped, shipped_files
+from tests.builders_rules import BAD, ROOT, changed, load_changed, loaded_mistake, mistake, shipped, shipped_files
 
 
 def test_shipped_set_has_no_finding() -> None:
@@ -30,7 +30,7 @@ def test_every_shipped_rule_has_cases_and_all_come_out_as_expected() -> None:
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
 def test_mistake_is_told_at_its_place(path: Path) -> None:
     bad = mistake(path)
-    loaded = load_changed(bad["path"], bad["replace"], bad["by"])
+    loaded = loaded_mistake(path)
     assert loaded.ruleset is None
     found = [f for f in loaded.findings if all(words in str(f) for words in bad["says"])]
     assert found, "\n".join(map(str, loaded.findings))
