@@ -14,19 +14,14 @@ from daemon.errors import CalendarEnd
 from daemon.log import logger
 from daemon.model.kinds import Feed
 from daemon.model.states import PollState
-from daemon.schedule import Timetable
+from daemon.schedule import GIVE_UP, Timetable, late_wait
 from daemon.store import gates_rows, ledger, pages
 from daemon.store.db import Store
 from daemon.store.ledger import Poll
 from daemon.store.rows import get_meta, put_meta
 
 FIRST_PRIORITY = 1
-LATE_RETRY = ((timedelta(hours=2), timedelta(minutes=1)), (timedelta(hours=6), timedelta(minutes=5)))
-"""How old a late poll is at most, and how long it then waits for its input; an older one waits LATE_LAST."""
-LATE_LAST = timedelta(minutes=15)
 FAILED_RETRY = (timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=5), timedelta(minutes=10))
-GIVE_UP = timedelta(hours=24)
-"""A late or failed poll this long after its due time is left to a person."""
 OPENED = "opened_through"
 CALENDAR_WARNING = timedelta(days=60)
 
@@ -122,7 +117,7 @@ class Polls:
         if state == PollState.LATE.value:
             with self.store.read() as tx:
                 age = now - ledger.poll_of(tx, poll).due
-            self._again[poll] = now + next((wait for limit, wait in LATE_RETRY if age <= limit), LATE_LAST)
+            self._again[poll] = now + late_wait(age)
         elif state in (PollState.FAILED.value, "dead", "error"):
             failures = self._failures[poll] = self._failures.get(poll, 0) + 1
             self._again[poll] = now + FAILED_RETRY[min(failures, len(FAILED_RETRY)) - 1]

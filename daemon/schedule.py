@@ -24,6 +24,17 @@ from daemon.rules.schema import RuleSet
 _AT = re.compile(r"(\d{2}):(\d{2}) (sessions|workdays|days)")
 _EVERY = re.compile(r"every (\d{1,3})m (\d{2}):(\d{2})-(\d{2}):(\d{2}) (sessions|workdays|days)")
 
+LATE_RETRY = ((timedelta(hours=2), timedelta(minutes=1)), (timedelta(hours=6), timedelta(minutes=5)))
+"""How old a late poll is at most, and how long it then waits for its input; an older one waits LATE_LAST."""
+LATE_LAST = timedelta(minutes=15)
+GIVE_UP = timedelta(hours=24)
+"""A late or failed poll this long after its due time is left to a person."""
+
+
+def late_wait(age: timedelta) -> timedelta:
+    """How long a poll whose input is not there waits, this long after its due time, until it is tried again."""
+    return next((wait for limit, wait in LATE_RETRY if age <= limit), LATE_LAST)
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Due:

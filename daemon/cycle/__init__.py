@@ -6,15 +6,16 @@ run repeats the poll and adds what is missing, because what it would make has it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
+from typing import TypeAlias
 
 from daemon import failpoints
 from daemon.cycle import holds, people
 from daemon.cycle.heard import Heard, heard_before
 from daemon.cycle.sheet import RuleSheet
-from daemon.decide.lines import LineMaker, subject_kind
+from daemon.decide.lines import Line, LineMaker, subject_kind
 from daemon.decide.reading import FeedReader, Tally
 from daemon.errors import SourceChanged, SourceUnavailable
 from daemon.model.kinds import FactKind, Feed
@@ -31,9 +32,28 @@ from daemon.world import World
 
 UNITS_PER_TX = 50
 
+Lines: TypeAlias = Callable[[World, FactKind, Feed, Lease, datetime], tuple[Tally, Iterable[Line]]]
+"""Reads and decides a feed; the tally is whole once the lines have been run through."""
 
-def poll(world: World, lease: Lease, now: datetime, *, alive: Callable[[], None] = lambda: None) -> PollState:
-    """Run one claimed poll. `alive` renews the lease between batches. Returns the state it ended in.
+
+def lines_of_sources(
+    world: World, kind: FactKind, feed: Feed, lease: Lease, now: datetime
+) -> tuple[Tally, Iterable[Line]]:
+    """The whole feed from its sources. Raises as the sources do."""
+    tally, facts = FeedReader(world.ruleset, world.sources).read(feed, business_date=lease.business_date, now=now)
+    return tally, LineMaker(world.store, world.ruleset, world.deciders, kind).lines(facts, now)
+
+
+def poll(
+    world: World,
+    lease: Lease,
+    now: datetime,
+    *,
+    alive: Callable[[], None] = lambda: None,
+    lines: Lines = lines_of_sources,
+) -> PollState:
+    """Run one claimed poll. `alive` renews the lease between batches; `lines` reads and decides. Returns the state it ended
+    in.
 
     Raises StoreConflict when another run has taken over; then nothing more is written.
     """
@@ -42,7 +62,7 @@ def poll(world: World, lease: Lease, now: datetime, *, alive: Callable[[], None]
         if kind.use != "facts":
             people.take_over(world, kind, feed, lease, now, alive)
             return _finish(world, lease, {}, now)
-        heard, tally, sheets = read_and_decide(world, kind, feed, lease, now, alive)
+        heard, tally, sheets = read_and_decide(world, kind, feed, lease, now, alive, lines)
     except NotReady as reason:
         return _late(world, lease, feed, str(reason), now)
     except (SourceUnavailable, SourceChanged) as reason:
@@ -66,17 +86,16 @@ def _finish(world: World, lease: Lease, held: Mapping[str, str], now: datetime) 
 
 
 def read_and_decide(
-    world: World, kind: FactKind, feed: Feed, lease: Lease, now: datetime, alive: Callable[[], None]
+    world: World, kind: FactKind, feed: Feed, lease: Lease, now: datetime, alive: Callable[[], None], lines: Lines
 ) -> tuple[list[Heard], Tally, list[SheetFile]]:
     """Step 1 and the writing of step 2: rows to facts to decisions, a line for each in the sheet of each rule."""
     rules = world.ruleset.rules_of(kind.name)
     with world.store.read() as tx:
         heard = [heard_before(tx, rule, feed.name, now) for rule in rules]
-    maker = LineMaker(world.store, world.ruleset, world.deciders, kind)
-    tally, facts = FeedReader(world.ruleset, world.sources).read(feed, business_date=lease.business_date, now=now)
+    tally, found = lines(world, kind, feed, lease, now)
     digest = world.ruleset.digest
     sheets = [RuleSheet(world.store, lease, world.deciders[rule.name], digest, now) for rule in rules]
-    for i, line in enumerate(maker.lines(facts, now)):
+    for i, line in enumerate(found):
         for one, sheet in zip(heard, sheets, strict=True):
             one.hear(line)
             sheet.add(line, one.episode_of(line))

@@ -118,6 +118,7 @@ class Preparer:
 
     def __init__(self, store: Store, routes: Routes, worlds: Callable[[str], World]) -> None:
         self.store, self.routes, self.worlds = store, routes, worlds
+        self.card_of = rendering.card_of
 
     def prepare(self, claims: Sequence[Claim], unasked: Collection[str], now: datetime) -> tuple[list[Sending], int]:
         """The messages that leave now, and how many claims were ended otherwise."""
@@ -216,7 +217,7 @@ class Preparer:
         inputs = unpack_inputs(desk.plain[notice["inputs"]], world.ruleset.kinds[rule.kind])
         key = subjects.keys_of(tx, notice["client"]).commitment_key
         try:
-            rendered = rendering.card_of(world, rule, inputs, notice, signature=gateway.signature, stale=stale)
+            rendered = self.card_of(world, rule, inputs, notice, signature=gateway.signature, stale=stale)
             recipient = desk.plain[contact.sealed].decode()
             outgoing, plain = rendering.letter(rendered, message, gateway, key, recipient, notice["category"])
         except (RenderError, Unsendable) as reason:

@@ -1,0 +1,89 @@
+"""A scratch store: who is concerned and what stood before some moment, copied from a store that is only read.
+
+A simulation writes in it and throws it away. Copied whole: subjects and their keys, contacts, consents, silences, releases,
+rule sets, months' keys. Of what happened before the moment: the polls that ran, the episodes that were open at it, the
+notices that had told, with an outcome, so that nothing of them moves again. What had not left by then is left out: if it
+still stands the first simulated poll makes it. Only SQLite stores can be copied. Not durable: no commit waits for a disk.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import date, datetime
+from pathlib import Path
+
+from sqlalchemy import Table, event
+
+from daemon.clock import micros
+from daemon.security.keyring import Keyring
+from daemon.store import tables
+from daemon.store.db import Store
+from daemon.store.engine import FILE_NAME
+
+WHO = (
+    tables.subjects,
+    tables.subject_index,
+    tables.month_keys,
+    tables.contacts,
+    tables.consents,
+    tables.silences,
+    tables.releases,
+    tables.rule_sets,
+    tables.activations,
+    tables.counters,
+)
+FRESH = (
+    tables.polls, tables.feeds, tables.runs, tables.poll_counts, tables.sheets, tables.rejects, tables.holds,
+    tables.episodes, tables.notices, tables.messages, tables.sending_keys, tables.attempts, tables.asks,
+    tables.receipts, tables.tasks, tables.pages, tables.records, tables.sealed,
+)  # fmt: skip
+
+
+def open_scratch(folder: Path, *, keyring: Keyring, live: Path) -> Store:
+    """A new scratch store in `folder` with everybody of the store in the folder `live`, which must be of this program's
+    schema. Raises OSError, KeyUnusable."""
+    Store.open(folder, keyring=keyring, node="simulation").close()
+    with closing(_attached(folder, live)) as db, db:
+        for table in WHO:
+            db.execute(f"DELETE FROM main.{table.name}")
+            db.execute(_copy(table))
+        db.execute("INSERT OR IGNORE INTO main.meta SELECT key, value FROM live.meta WHERE key LIKE 'stopped:%'")
+    store = Store.open(folder, keyring=keyring, node="simulation", boot="simulation")
+    store.close()
+    event.listen(store.engine, "connect", _not_durable)
+    store.rest = lambda held: None
+    return store
+
+
+def rewind(store: Store, live: Path, moment: datetime, day: date) -> None:
+    """Set the scratch store to what stood at `moment`, before business date `day`: whatever was simulated in it is gone,
+    but for the numbers that subjects have got."""
+    at, before = micros(moment), day.isoformat()
+    with closing(_attached(store.folder, live)) as db, db:
+        for table in FRESH:
+            db.execute(f"DELETE FROM main.{table.name}")
+        db.execute(_copy(tables.polls) + " WHERE state = 'ran' AND due < ? AND business_date < ?", (at, before))
+        db.execute(_copy(tables.episodes) + " WHERE opened_at < ? AND (ended_at IS NULL OR ended_at >= ?)", (at, at))
+        db.execute("UPDATE main.episodes SET ended_at = NULL, ended_why = NULL, seen_on = min(seen_on, coalesce("
+                   "(SELECT max(p.business_date) FROM main.polls p WHERE p.feed = main.episodes.feed), opened_on))")  # fmt: skip
+        db.execute(_copy(tables.notices) + " WHERE told_at < ?", (at,))
+        db.execute("UPDATE main.notices SET outcome = coalesce(outcome, 'delivered'), next_timer = NULL, held = 0")
+        wanted = "SELECT sealed FROM main.contacts UNION SELECT inputs FROM main.notices"
+        db.execute(f"{_copy(tables.sealed)} WHERE id IN ({wanted})")
+
+
+def _attached(folder: Path, live: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(f"file:{folder / FILE_NAME}", uri=True)
+    db.execute("PRAGMA synchronous=OFF")
+    db.execute("ATTACH DATABASE ? AS live", (f"file:{live / FILE_NAME}?mode=ro",))
+    return db
+
+
+def _copy(table: Table) -> str:
+    names = ", ".join(f'"{column.name}"' for column in table.columns)
+    return f"INSERT INTO main.{table.name} ({names}) SELECT {names} FROM live.{table.name}"
+
+
+def _not_durable(raw: sqlite3.Connection, _record: object) -> None:
+    raw.execute("PRAGMA synchronous=OFF").close()
