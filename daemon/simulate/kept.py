@@ -10,13 +10,12 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from itertools import islice
 
 from sqlalchemy import RowMapping
 
 from daemon.clock import from_micros
 from daemon.decide.joining import Joined
-from daemon.decide.lines import BATCH, Line, LineMaker
+from daemon.decide.lines import Line, LineMaker
 from daemon.decide.reading import FactRows, Tally
 from daemon.errors import SealBroken
 from daemon.model.decisions import Bucket
@@ -215,21 +214,18 @@ class KeptLines(LineMaker):
     def __init__(self, world: World, kind: FactKind, remembered: dict[tuple[str, int, str], GateInputs]) -> None:
         super().__init__(world.store, world.ruleset, world.deciders, kind)
         self.remembered = remembered
+        self._kept: dict[int, Mapping[str, GateInputs]] = {}  # id of a fact under way -> what the gates read then
 
     def of_kept(self, facts: Iterable[KeptFact], now: datetime) -> Iterator[Line]:
         """A line for every fact, in order; what the gates of a match read is remembered for its claim."""
-        walk = iter(facts)
-        while batch := list(islice(walk, BATCH)):
-            pairs = [(kept.fact, kept.members) for kept in batch]
-            numbers, clients = self._numbers([kept.fact for kept in batch], now)
-            with self.store.read() as tx:
-                gates = self._gates(tx, pairs, numbers, clients, now)
-            for kept, found in zip(batch, gates, strict=True):
-                mixed = {rule: _mixed(kept.gates.get(rule), mine) for rule, mine in found.items()}
-                fact = kept.fact
-                line = self._line(fact, kept.members, numbers[fact.subject], clients[fact.client], mixed)
-                self._remember(line)
-                yield line
+        for line in self.lines(self._pairs(facts), now):
+            self._remember(line)
+            yield line
+
+    def _pairs(self, facts: Iterable[KeptFact]) -> Iterator[FactRows]:
+        for kept in facts:
+            self._kept[id(kept.fact)] = kept.gates
+            yield kept.fact, kept.members
 
     def _remember(self, line: Line) -> None:
         for rule in self.rules:
@@ -248,15 +244,14 @@ class KeptLines(LineMaker):
     def _gates(
         self, tx: Tx, batch: Sequence[FactRows], numbers: Mapping[str, int], clients: Mapping[str, int], now: datetime
     ) -> list[dict[str, GateInputs]]:
-        """At a claim: what the poll's line read, where that was of a sheet."""
+        """Beside what is known now, what the line of the sheet read: of this fact, or at a claim of its match."""
         found = super()._gates(tx, batch, numbers, clients, now)
         for (fact, _), mine in zip(batch, found, strict=True):
-            if fact.subject.startswith(NUMBER):
-                for rule in self.rules:
-                    key = rule.name, numbers[fact.subject], self._occurrence(rule, fact)
-                    mine[rule.name] = _mixed(self.remembered.get(key), mine[rule.name])
+            kept = self._kept.pop(id(fact), None)
+            if kept is None and fact.subject.startswith(NUMBER):
+                keys = {r.name: (r.name, numbers[fact.subject], self._occurrence(r, fact)) for r in self.rules}
+                kept = {rule: self.remembered[key] for rule, key in keys.items() if key in self.remembered}
+            for rule, inputs in (kept or {}).items():
+                if rule in mine:
+                    mine[rule] = replace(inputs, cap_used=mine[rule].cap_used, has_notice=mine[rule].has_notice)
         return found
-
-
-def _mixed(kept: GateInputs | None, now: GateInputs) -> GateInputs:
-    return now if kept is None else replace(kept, cap_used=now.cap_used, has_notice=now.has_notice)

@@ -8,6 +8,7 @@ still stands the first simulated poll makes it. Only SQLite stores can be copied
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from datetime import date, datetime
@@ -60,6 +61,8 @@ def rewind(store: Store, live: Path, moment: datetime, day: date) -> None:
     """Set the scratch store to what stood at `moment`, before business date `day`: whatever was simulated in it is gone,
     but for the numbers that subjects have got."""
     at, before = micros(moment), day.isoformat()
+    if (written := store.folder / "sheets").exists():
+        shutil.rmtree(written)
     with closing(_attached(store.folder, live)) as db, db:
         for table in FRESH:
             db.execute(f"DELETE FROM main.{table.name}")
