@@ -107,6 +107,11 @@ class Office:
         with closing(sqlite3.connect(self.folder / "counter.sqlite")) as db, db:
             db.executemany(statement, rows)
 
+    def read(self, query: str) -> list[Any]:
+        """The first column of a query."""
+        with closing(sqlite3.connect(self.folder / "counter.sqlite")) as db:
+            return [row[0] for row in db.execute(query)]
+
     def add(self, table: str, *rows: Sequence[Any]) -> None:
         """Insert rows, each with every column; one that is there is replaced."""
         self.write(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", *rows)

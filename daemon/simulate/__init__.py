@@ -115,7 +115,7 @@ class Bench:
         start = min([start, *(one.at for one in attempts)])
         rewind(self.scratch, self.live.folder, start, first)
         with self.scratch.write() as tx:
-            rulesets.keep(tx, ruleset.digest, ruleset.files, signed=False, now=start)
+            rulesets.keep(tx, ruleset.digest, ruleset.files, now=start)
         until = max([end, *(one.at for one in attempts)])
         play = Play(self.scratch, self.live, world, self.channels, self.signature, until, progress)
         asyncio.run(play.run(attempts))

@@ -1,7 +1,7 @@
 """A scratch store: who is concerned and what stood before some moment, copied from a store that is only read.
 
 A simulation writes in it and throws it away. Copied whole: subjects and their keys, contacts, consents, silences, releases,
-rule sets, months' keys. Of what happened before the moment: the polls that ran, the episodes that were open at it, the
+stops, rule sets, months' keys. Of what happened before the moment: the polls that ran, the episodes that were open at it, the
 notices that had told, with an outcome, so that nothing of them moves again. What had not left by then is left out: if it
 still stands the first simulated poll makes it. Only SQLite stores can be copied. Not durable: no commit waits for a disk.
 """
@@ -30,6 +30,7 @@ WHO = (
     tables.consents,
     tables.silences,
     tables.releases,
+    tables.stops,
     tables.rule_sets,
     tables.activations,
     tables.counters,
@@ -37,7 +38,8 @@ WHO = (
 FRESH = (
     tables.polls, tables.feeds, tables.runs, tables.poll_counts, tables.sheets, tables.rejects, tables.holds,
     tables.episodes, tables.notices, tables.messages, tables.sending_keys, tables.attempts, tables.asks,
-    tables.receipts, tables.tasks, tables.pages, tables.records, tables.sealed,
+    tables.receipts, tables.tasks, tables.pages,
+    tables.page_calls, tables.records, tables.sealed,
 )  # fmt: skip
 
 
@@ -49,7 +51,6 @@ def open_scratch(folder: Path, *, keyring: Keyring, live: Path) -> Store:
         for table in WHO:
             db.execute(f"DELETE FROM main.{table.name}")
             db.execute(_copy(table))
-        db.execute("INSERT OR IGNORE INTO main.meta SELECT key, value FROM live.meta WHERE key LIKE 'stopped:%'")
     store = Store.open(folder, keyring=keyring, node="simulation", boot="simulation")
     store.close()
     event.listen(store.engine, "connect", _not_durable)
