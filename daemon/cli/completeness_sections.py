@@ -59,6 +59,7 @@ TABLES = {
     "holds": ("整批扣留", "holds"),
     "silences": ("静默", "silences"),
     "releases": ("放行", "releases"),
+    "stops": ("停用", "stops"),
     "records": ("审计记录", "records"),
 }
 
@@ -227,8 +228,9 @@ def _acts(screen: Screen, found: Completeness) -> Iterator[tuple[object, ...]]:
             None,
         )
     for one in found.stops:
-        what = screen.say("停用", "stopped") if one["stopped"] else screen.say("曾停用", "was stopped")
-        yield what, one["rule"], everyone, one["at"], None, one["by"], one["reason"], None
+        why = one["reason"] + (f"; {one['ended_by']}" if one["ended_by"] else "")
+        until = one["ended_at"] or one["paused_until"]
+        yield screen.say("停用", "stopped"), one["rule"], everyone, one["at"], until, one["by"], why, None
 
 
 def _notices(screen: Screen, found: Completeness) -> Section:

@@ -144,7 +144,7 @@ def record(
                 holds.open_hold(tx, feed, one, tally, held[one.rule.name], cause, now)
             _call_a_person(tx, lease, one, cause, now)
         rejected = [*tally.rejects, *tally.reference_rejects]
-        readings.add_rejects(tx, lease, rejected, now=now)
+        readings.add_rejects(tx, lease, rejected, now=now, subjects=_whose(tx, world, lease, tally, now))
         if rejected:
             worklist.open_task(
                 tx,
@@ -155,6 +155,15 @@ def record(
                 cause=cause,
             )
     return held
+
+
+def _whose(tx: Tx, world: World, lease: Lease, tally: Tally, now: datetime) -> Mapping[str, int]:
+    """The numbers of those of whom a row was a reject; a client has none before, a contract is known by its good rows only."""
+    kind, _ = world.feed(lease.feed)
+    names = sorted(tally.torn)
+    if subject_kind(kind) == subjects.CLIENT:
+        return subjects.numbers(tx, subjects.CLIENT, names, now=now)
+    return subjects.look_up(tx, subject_kind(kind), names)
 
 
 def _call_a_person(tx: Tx, lease: Lease, one: Heard, cause: str, now: datetime) -> None:

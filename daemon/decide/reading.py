@@ -285,8 +285,7 @@ def _good_rows(
     where = parse(part.where) if part.where else None
     for row in unique(counted(), seen):
         if isinstance(row, Reject):
-            tally.rejects.append(row)
-            _tear(kind, part, row, tally, lookups)
+            tally.rejects.append(_torn(kind, part, row, tally, lookups))
         elif where is not None and evaluate(where, row.values, env) is False:
             tally.rows -= 1
             tally.other += 1
@@ -296,11 +295,11 @@ def _good_rows(
         tally.counted += read
 
 
-def _tear(kind: FactKind, part: Part, reject: Reject, tally: Tally, lookups: Sequence[Rows]) -> None:
+def _torn(kind: FactKind, part: Part, reject: Reject, tally: Tally, lookups: Sequence[Rows]) -> Reject:
     """A reject makes its subject's fact not whole. Whose it is says its subject, or by way of the look-ups what of it could be
-    read, or the very value that was refused for the white space around it."""
+    read, or the very value that was refused for the white space around it. Returns it with its subject, where that is known."""
     if reject.found == REPEATED:
-        return
+        return reject
     subject: Value | None = reject.subject
     if subject is None:
         named: Values = dict(reject.known)
@@ -311,8 +310,9 @@ def _tear(kind: FactKind, part: Part, reject: Reject, tally: Tally, lookups: Seq
         subject = named.get(kind.subject)
     if is_key(subject):
         tally.torn.add(subject)
-    else:
-        tally.untraced += 1
+        return replace(reject, subject=subject)
+    tally.untraced += 1
+    return reject
 
 
 def _unknown(kind: FactKind, row: Joined) -> Reject:

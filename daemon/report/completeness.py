@@ -239,11 +239,10 @@ def _people(found: Completeness, rows: DayRows, said: DayTrail) -> None:
         names = {name: row[name] for name in ("id", "rule", "subject", "reason")}
         times = {"since": _at(row["since"]), "until": _at(row["until"])}
         found.silences.append(names | times | {"by": row["actor"]})
-    for leaf in said.stops:
-        data = leaf["data"]
-        stopped = data["rule"] in rows.stops
-        names = {"rule": data["rule"], "by": data.get("by", ""), "reason": data.get("reason", "")}
-        found.stops.append(names | {"at": datetime.fromisoformat(leaf["t"]), "stopped": stopped})
+    for row in rows.stops:
+        names = {name: row[name] for name in ("rule", "reason", "ended_by")}
+        times = {name: _at(row[name]) for name in ("at", "ended_at", "paused_until")}
+        found.stops.append(names | times | {"by": row["actor"]})
 
 
 def _totals(found: Completeness, rows: DayRows, said: DayTrail) -> None:

@@ -90,7 +90,7 @@ def _run(rows: DayRows, run: Row, reading: Leaf | None, sheets: list[Row]) -> It
 
 
 def _people(rows: DayRows, said: DayTrail) -> Iterator[Discrepancy]:
-    """Holds, silences and releases of the date."""
+    """Holds, silences, releases and stops of the date."""
     readings = {leaf["id"]: leaf for word in said.polls.values() for leaf in word.readings.values()}
     for row in rows.holds:
         end = said.hold_ends.get(str(row["id"]))
@@ -117,6 +117,13 @@ def _people(rows: DayRows, said: DayTrail) -> Iterator[Discrepancy]:
     for id, leaf in said.releases.items():
         if id not in known and said.is_of_day(leaf):
             yield Discrepancy("releases", f"record {id}", "missing", f"by {leaf['data']['by']}")
+    known = {row["record"] for row in rows.stops}
+    for row in rows.stops:
+        if row["record"] not in said.stops and from_micros(row["at"]) >= first:
+            yield Discrepancy("stops", str(row["id"]), "unknown", f"rule {row['rule']}, by {row['actor']}")
+    for id, leaf in said.stops.items():
+        if id not in known and said.is_of_day(leaf):
+            yield Discrepancy("stops", f"record {id}", "missing", f"rule {leaf['data']['rule']}")
 
 
 def _held(reading: Leaf, rows: DayRows) -> Iterator[Discrepancy]:

@@ -21,7 +21,6 @@ from daemon.store.tables import (
     episodes,
     holds,
     messages,
-    meta,
     notices,
     poll_counts,
     polls,
@@ -31,6 +30,7 @@ from daemon.store.tables import (
     runs,
     sheets,
     silences,
+    stops,
     tasks,
     uplinks,
 )
@@ -49,7 +49,7 @@ MOST_LOOSE = 1_000
 @dataclass(slots=True)
 class DayRows:
     """Rows by table. `loose`: table -> rows that belong to nothing; `counts`: (run, rule) -> bucket -> facts; `rejects`: run ->
-    rows; `stops`: rules that are stopped now -> what the store says of it."""
+    rows."""
 
     day: date
     polls: Rows = field(default_factory=list)
@@ -67,7 +67,7 @@ class DayRows:
     silences: Rows = field(default_factory=list)
     releases: Rows = field(default_factory=list)
     episodes: Rows = field(default_factory=list)
-    stops: dict[str, str] = field(default_factory=dict)
+    stops: Rows = field(default_factory=list)
     loose: dict[str, Rows] = field(default_factory=dict)
 
 
@@ -127,8 +127,8 @@ def _people(tx: Tx, found: DayRows) -> None:
     opened = (episodes.c.opened_on <= found.day.isoformat()) & (episodes.c.opened_at < end)
     still = or_(episodes.c.ended_at.is_(None), episodes.c.ended_at >= end)
     found.episodes = list(tx.execute(select(episodes).where(episodes.c.feed.in_(feeds), opened, still)).mappings())
-    for key, value in tx.execute(select(meta).where(meta.c.key.startswith("stopped:"))):
-        found.stops[key.partition(":")[2]] = value
+    then = (stops.c.at < end) & or_(stops.c.ended_at.is_(None), stops.c.ended_at >= first)
+    found.stops = list(tx.execute(select(stops).where(then).order_by(stops.c.id)).mappings())
 
 
 def _loose(tx: Tx) -> dict[str, Rows]:

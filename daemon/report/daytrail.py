@@ -85,7 +85,7 @@ class TaskWord:
 @dataclass(slots=True)
 class DayTrail:
     """Words by identity: polls by (feed, due), notices and messages by id, attempts by (message, number), receipts, tasks,
-    silences and releases by the record that made them; `erased`: the hashes of sheets whose time to be kept was over."""
+    silences, releases and stops by the record that made them; `erased`: the hashes of sheets whose time to be kept was over."""
 
     day: date
     polls: dict[tuple[str, str], PollWord] = field(default_factory=dict)
@@ -98,7 +98,7 @@ class DayTrail:
     silences: dict[str, Leaf] = field(default_factory=dict)
     releases: dict[str, Leaf] = field(default_factory=dict)
     hold_ends: dict[str, Leaf] = field(default_factory=dict)
-    stops: list[Leaf] = field(default_factory=list)
+    stops: dict[str, Leaf] = field(default_factory=dict)
     erased: set[str] = field(default_factory=set)
     orphans: int = 0
     _chains: dict[str, str] = field(default_factory=dict)  # newest record of a task -> the one that opened it
@@ -228,8 +228,7 @@ class DayTrail:
         self.silences[leaf["id"]] = leaf
 
     def _stop(self, leaf: Leaf, data: Leaf) -> None:
-        if datetime.fromisoformat(leaf["t"]) < self.span[1]:
-            self.stops.append(leaf)
+        self.stops[leaf["id"]] = leaf
 
     def _erase(self, leaf: Leaf, data: Leaf) -> None:
         self.erased.update(sheet["sha256"] for sheet in data["sheets"])

@@ -60,9 +60,16 @@ def runs_with_sheets(tx: Tx, day: date) -> list[tuple[RowMapping, RowMapping]]:
 
 
 def reject_places(tx: Tx, run: int, limit: int = 1000) -> list[RowMapping]:
-    """Where a run's rejects stand and what was expected there; what was found stays sealed."""
-    named = (rejects.c.part, rejects.c.file, rejects.c.line, rejects.c.column, rejects.c.expected)
-    query = select(*named).where(rejects.c.run == run).order_by(rejects.c.id).limit(limit)
+    """Where a run's rejects stand, what was expected there and whose each is as far as it says; what was found stays
+    sealed."""
+    names = ("part", "file", "line", "column", "expected", "subject")
+    query = select(*(rejects.c[name] for name in names)).where(rejects.c.run == run).order_by(rejects.c.id)
+    return list(tx.execute(query.limit(limit)).mappings())
+
+
+def rejects_of(tx: Tx, run: int, numbers: Sequence[int]) -> list[RowMapping]:
+    """A run's rejects that are these subjects'."""
+    query = select(rejects).where(rejects.c.run == run, rejects.c.subject.in_(numbers)).order_by(rejects.c.id)
     return list(tx.execute(query).mappings())
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import RowMapping, func, insert, select, update
@@ -108,13 +109,18 @@ def updated(tx: Tx, lease: Lease) -> None:
     tx.execute(update(runs).where(runs.c.id == lease.run).values(step="making"))
 
 
-def add_rejects(tx: Tx, lease: Lease, found: Sequence[Reject], *, now: datetime) -> None:
-    """Keep rejects: where and what was expected in clear, what was found sealed under the intake key."""
+def add_rejects(
+    tx: Tx, lease: Lease, found: Sequence[Reject], *, now: datetime, subjects: Mapping[str, int] = MappingProxyType({})
+) -> None:
+    """Keep rejects: where, what was expected and whose it is (by number, where `subjects` has its key) in clear, what was
+    found sealed under the intake key."""
     require_fence(tx, lease.feed, lease.fence)
     for reject in found:
         sealed = seals.put(tx, None, "reject", reject.found.encode(), now)
         place = {"part": reject.part, "file": reject.where.file, "line": reject.where.line, "column": reject.column}
-        tx.execute(insert(rejects).values(run=lease.run, **place, expected=reject.expected, sealed=sealed))
+        whose = subjects.get(reject.subject or "")
+        row = {"run": lease.run, **place, "expected": reject.expected, "sealed": sealed, "subject": whose}
+        tx.execute(insert(rejects).values(**row))
 
 
 def run_of(tx: Tx, id: int) -> RowMapping:

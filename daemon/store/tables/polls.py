@@ -105,6 +105,7 @@ rejects = Table(
     Column("column", Text, nullable=False),
     Column("expected", Text, nullable=False),
     Column("sealed", Text, nullable=False),  # what was found, under the intake key
+    Column("subject", BigInteger),  # whose it is, where what could be read of the row says so
 )
 
 holds = Table(
