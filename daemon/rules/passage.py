@@ -47,7 +47,7 @@ def correction(rule: Rule, told: Decision, found: Decision) -> str:
     """What becomes of a notice that told `told` when a reading finds `found` for the same obligation: no correction, one
     that is made at once, or one that waits for a person."""
     if found.bucket is Bucket.NO_MATCH:
-        changed = rule.correct_gone
+        changed = rule.takes_back(found.reason)
     else:
         changed = found.bucket is Bucket.NOTIFY and found.terms != told.terms
     return NONE if not changed else HELD if rule.correct_held else MADE

@@ -12,6 +12,7 @@ from daemon.model.notices import Change, MakeNotice, NoticeView, SeenAs
 from daemon.model.states import Outcome, Stands
 from daemon.notices.corrections import GONE, correct, last_told
 from daemon.notices.standing import LATE
+from tests.builders_rules import load_changed
 from tests.histories.build import after, applied, at, day, made, makes, note, planner, renews, seen, tell, windows
 
 TOLD = note("morning", ends=720, deadline=900, told=480, known=420, last=False)
@@ -223,3 +224,22 @@ def test_one_open_correction_at_a_time_and_the_last_told_terms_are_the_measure(w
             assert [n.terms for n in wanted] == ([] if told.told_terms == what else [what])
         stages = sorted(n.stage for n in notices if n.is_correction)
         assert stages == sorted(f"correction/{i + 1}" for i in range(len(stages)))
+
+
+@pytest.mark.parametrize(
+    ("gone", "reason", "taken_back"),
+    [
+        ("true", "absent", True),
+        ("true", "unless:withdrawn", True),
+        ("false", "absent", False),
+        ("[withdrawn]", "unless:withdrawn", True),
+        ("[withdrawn]", "unless:nothing_held", False),
+        ("[withdrawn]", "absent", False),
+        ("[withdrawn, absent]", "absent", True),
+        ("[condition]", "condition", True),
+    ],
+)
+def test_a_rule_names_the_reasons_for_which_it_takes_back(gone: str, reason: str, taken_back: bool) -> None:
+    loaded = load_changed("rules/fund/open_window.yaml", "gone: [withdrawn]", f"gone: {gone}")
+    rule = loaded.required().rules["fund/open_window"]
+    assert rule.takes_back(reason) is taken_back
