@@ -62,7 +62,7 @@ class CardCheck:
     def _reach(self) -> None:
         """Wordings that nobody gets: an earlier one fits whenever they do, or their level's condition excludes them."""
         for i, variant in enumerate(self._card.variants):
-            earlier = next((v for v in self._card.variants[:i] if v.conditional() and _covers(v, variant)), None)
+            earlier = next((v for v in self._card.variants[:i] if v.conditional() and covers(v, variant)), None)
             if earlier is not None:
                 found = f"a wording that is never taken: '{earlier.name}' fits whenever it does"
                 self._refuse(variant, "", found, "one that some notice gets")
@@ -92,7 +92,7 @@ def _demands(node: Node | None) -> list[tuple[str, str]]:
     ]
 
 
-def _covers(wide: Variant, narrow: Variant) -> bool:
+def covers(wide: Variant, narrow: Variant) -> bool:
     """Whether every notice that fits `narrow` fits `wide` too."""
     for one, other in (
         (wide.when_stage, narrow.when_stage),

@@ -35,7 +35,7 @@ _TEXTS = frozenset({Type.TEXT, Type.CODE, Type.NAME, Type.ID})
 
 def proof_of(ruleset: RuleSet, mutant: Mutant) -> tuple[str, str] | None:
     """The kind of proof and its argument, None where none is found."""
-    for prove in (_same_form, _every_value, _one_value, _never_quiet, _never_chosen):
+    for prove in (_same_form, _every_value, _one_value, _never_quiet, _never_both):
         if (found := prove(ruleset, mutant)) is not None:
             return found
     return None
@@ -169,34 +169,12 @@ def _clocks(rule: Rule) -> set[time] | None:
     return found
 
 
-def _never_chosen(ruleset: RuleSet, mutant: Mutant) -> tuple[str, str] | None:
-    """Wordings that no fact of their level fits, and neighbours that nothing fits both."""
-    if not mutant.site.startswith("card."):
+def _never_both(ruleset: RuleSet, mutant: Mutant) -> tuple[str, str] | None:
+    if not mutant.site.startswith("card.") or mutant.operator != "swapped":
         return None
-    rule = ruleset.rules[mutant.rule]
-    old, new = (found.cards[rule.card].variants for found in (ruleset, mutant.ruleset))
-    gone = {variant.name for variant in old if _barred(rule, variant)}
-    barred = gone & {variant.name for variant in new if _barred(rule, variant)} | gone - {v.name for v in new}
-    if [v for v in old if v.name not in barred] == [v for v in new if v.name not in barred]:
-        return "never chosen", f"no fact of its level fits the wording {', '.join(sorted(barred))}"
-    if mutant.operator == "swapped":
-        first, second = (next(v for v in old if v.name == name) for name in (mutant.before, mutant.after))
-        if _apart(first, second):
-            return "never both", f"nothing fits {first.name} and {second.name} at once"
-    return None
-
-
-def _barred(rule: Rule, variant: Variant) -> bool:
-    levels = [level for level in rule.levels if level.name in variant.when_level]
-    if not levels or not variant.when:
-        return False
-    fitting = [dict(zip(variant.when, values, strict=True)) for values in product(*variant.when.values())]
-    return all(_is_false(level.when, values) for level in levels for values in fitting)
-
-
-def _is_false(condition: str, values: Mapping[str, str]) -> bool:
-    known: dict[str, Node] = {name: Literal(value) for name, value in values.items()}
-    return normal(parse(condition), known) == Literal(False)
+    variants = ruleset.cards[ruleset.rules[mutant.rule].card].variants
+    first, second = (next(v for v in variants if v.name == name) for name in (mutant.before, mutant.after))
+    return ("never both", f"nothing fits {first.name} and {second.name} at once") if _apart(first, second) else None
 
 
 def _apart(first: Variant, second: Variant) -> bool:

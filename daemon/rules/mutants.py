@@ -40,18 +40,20 @@ class Bench:
     def killed_by(self, mutant: Mutant) -> Case | None:
         """The first case found that ends otherwise than expected; cases that killed lately are tried first."""
         decider = Decider(mutant.ruleset, mutant.ruleset.rules[self.rule])
+        changed = bool(mutant.shift) or mutant.ruleset.kinds is not self.ruleset.kinds
+        builder = Builder(mutant.ruleset, decider.rule) if changed else None
         for i, case in enumerate(self._order):
-            played = self.play(mutant, decider, case)
+            played = self._played(mutant, decider, case, builder)
             if next(differences(mutant.ruleset, case, played), None) is not None:
                 self._order.insert(0, self._order.pop(i))
                 return case
         return None
 
-    def play(self, mutant: Mutant, decider: Decider, case: Case) -> Played:
-        """All that a case gives under a mutant."""
-        built = self._built
-        if mutant.shift or mutant.ruleset.kinds is not self.ruleset.kinds:
-            builder = Builder(mutant.ruleset, decider.rule)
+    def _played(self, mutant: Mutant, decider: Decider, case: Case, builder: Builder | None) -> Played:
+        """All that a case gives under a mutant; `builder` where its facts are built otherwise."""
+        if builder is None:
+            built = self._built
+        else:
             built = {id(one): builder.build(shifted(one, mutant.shift)) for one in _both(case)}
         told = None
         if case.told is not None:

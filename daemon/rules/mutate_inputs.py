@@ -3,7 +3,7 @@
 A parameter's value is moved by one unit of its precision, each dated value by itself, and so is its first day; a
 contract's own value is read one unit off, and is ignored. Of the kind the formulas count that reach the rule or its card.
 Of the card a wording is dropped, one of its conditions is dropped, neighbouring wordings are swapped, and an SMS text
-loses the consent it asks for.
+loses the consent it asks for; a card that the loader would refuse for it is left out.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 from daemon.cards.card import Card, Variant
 from daemon.model.kinds import Derived, Scalar
+from daemon.rules.check_cards import covers, wording_of
 from daemon.rules.expressions import parse
 from daemon.rules.mutant import Mutant
 from daemon.rules.mutate_expressions import UNITS, shifted_time, unit_of, variations
@@ -25,6 +26,8 @@ from daemon.rules.schema import Parameter, ParameterValue, Rule, RuleSet
 from daemon.rules.types import Base
 from daemon.rules.typing_of import kind_typing, precision
 from daemon.rules.vocabulary import ROWS, Vocabulary
+
+Variants: TypeAlias = tuple[Variant, ...]
 
 DAY = timedelta(days=1)
 
@@ -143,32 +146,13 @@ class _Maker:
 
     def card(self) -> Iterator[Mutant]:
         card: Card = self.ruleset.cards[self.rule.card]
-        variants = card.variants
-        for i, variant in enumerate(variants):
-            if i + 1 < len(variants):
-                yield self._worded(
-                    card, variant, "dropped", variant.name, "nothing", (*variants[:i], *variants[i + 1 :])
-                )
-                pair = (variants[i + 1], variant)
-                others = (*variants[:i], *pair, *variants[i + 2 :])
-                yield self._worded(card, variant, "swapped", variant.name, variants[i + 1].name, others)
-            for key, before, loose in _loosened(variant):
-                others = (*variants[:i], loose, *variants[i + 1 :])
-                yield self._worded(card, variant, "dropped", f"{key}: {before}", "nothing", others, key)
-
-    def _worded(
-        self,
-        card: Card,
-        variant: Variant,
-        operator: str,
-        before: str,
-        after: str,
-        variants: tuple[Variant, ...],
-        key: str = "",
-    ) -> Mutant:
-        cards = {**self.ruleset.cards, card.name: replace(card, variants=variants)}
-        site = f"card.{variant.name}{'.' if key else ''}{key}"
-        return self.mutant(site, operator, before, after, card.path, variant.line, replace(self.ruleset, cards=cards))
+        known = set(wording_of(card, self.ruleset.hosts, {}))
+        for variant, operator, before, after, key, variants in _reworded(card.variants):
+            changed = replace(card, variants=variants)
+            if not _hidden(variants) and set(wording_of(changed, self.ruleset.hosts, {})) <= known:
+                ruleset = replace(self.ruleset, cards={**self.ruleset.cards, card.name: changed})
+                site = f"card.{variant.name}{'.' if key else ''}{key}"
+                yield self.mutant(site, operator, before, after, card.path, variant.line, ruleset)
 
 
 def moved_scalars(parameter: Parameter, value: Scalar) -> list[Scalar]:
@@ -183,6 +167,22 @@ def moved_scalars(parameter: Parameter, value: Scalar) -> list[Scalar]:
     if isinstance(value, time):
         return [moved for n in (1, -1) if (moved := shifted_time(value, n)) is not None]
     return []
+
+
+def _reworded(variants: Variants) -> Iterator[tuple[Variant, str, str, str, str, Variants]]:
+    """The variant changed, what sort of change, before, after, its key, and all variants after it."""
+    for i, variant in enumerate(variants):
+        rest = variants[i + 1 :]
+        if rest:
+            yield variant, "dropped", variant.name, "nothing", "", (*variants[:i], *rest)
+            yield variant, "swapped", variant.name, rest[0].name, "", (*variants[:i], rest[0], variant, *rest[1:])
+        for key, before, loose in _loosened(variant):
+            yield variant, "dropped", f"{key}: {before}", "nothing", key, (*variants[:i], loose, *rest)
+
+
+def _hidden(variants: Variants) -> bool:
+    """Whether some variant is never taken, because an earlier one fits whenever it does."""
+    return any(covers(a, b) for i, b in enumerate(variants) for a in variants[:i])
 
 
 def _loosened(variant: Variant) -> Iterator[tuple[str, str, Variant]]:

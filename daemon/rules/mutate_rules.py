@@ -200,6 +200,14 @@ class _Maker:
             known: bool = getattr(rule, field)
             changed = _with(rule, field, not known)
             yield self.mutant(f"corrections.{flag}", "correction", str(known).lower(), str(not known).lower(), changed)
+        for i, reason in enumerate(rule.gone_only):
+            others = (*rule.gone_only[:i], *rule.gone_only[i + 1 :])
+            if others:
+                yield self.mutant("corrections.gone", "dropped", reason, "nothing", replace(rule, gone_only=others))
+        for reason in (*rule.unless, "condition") if rule.gone_only else ():
+            if reason not in rule.gone_only:
+                changed = replace(rule, gone_only=(*rule.gone_only, reason))
+                yield self.mutant("corrections.gone", "correction", "nothing", reason, changed)
         yield from self._quiet()
 
     def _quiet(self) -> Iterator[Mutant]:
