@@ -13,11 +13,13 @@ What none of these proves counts as a survivor, whatever a person may think of i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date, datetime, time
 from itertools import product
 
 from daemon.cards.card import Variant
 from daemon.model.kinds import Absence, Type, Value
+from daemon.rules.check_cards import covers
 from daemon.rules.evaluate import Env, evaluate
 from daemon.rules.expressions import parse
 from daemon.rules.instants import parse_instant
@@ -30,12 +32,15 @@ from daemon.rules.vocabulary import Vocabulary
 
 MOST = 50_000
 """Combinations that are evaluated; beyond it nothing is proven."""
+GONE = "gone"
+"""The mark of a correction that says: what you were told no longer holds."""
+
 _TEXTS = frozenset({Type.TEXT, Type.CODE, Type.NAME, Type.ID})
 
 
 def proof_of(ruleset: RuleSet, mutant: Mutant) -> tuple[str, str] | None:
     """The kind of proof and its argument, None where none is found."""
-    for prove in (_same_form, _every_value, _one_value, _never_quiet, _never_both):
+    for prove in (_same_form, _every_value, _one_value, _never_quiet, _never_both, _only_corrections, _same_obligation):
         if (found := prove(ruleset, mutant)) is not None:
             return found
     return None
@@ -174,7 +179,64 @@ def _never_both(ruleset: RuleSet, mutant: Mutant) -> tuple[str, str] | None:
         return None
     variants = ruleset.cards[ruleset.rules[mutant.rule].card].variants
     first, second = (next(v for v in variants if v.name == name) for name in (mutant.before, mutant.after))
-    return ("never both", f"nothing fits {first.name} and {second.name} at once") if _apart(first, second) else None
+    if _apart(first, second):
+        return "never both", f"nothing fits {first.name} and {second.name} at once"
+    for earlier in variants[: variants.index(first)]:
+        if covers(earlier, _both(first, second)):
+            return (
+                "never both",
+                f"what fits {first.name} and {second.name} fits {earlier.name}, which stands before them",
+            )
+    return None
+
+
+def _both(first: Variant, second: Variant) -> Variant:
+    """A wording for what fits both of two that are not apart."""
+    stages, levels, marks = (
+        tuple(name for name in a if name in b) if a and b else a or b
+        for a, b in (
+            (first.when_stage, second.when_stage),
+            (first.when_level, second.when_level),
+            (first.when_mark, second.when_mark),
+        )
+    )
+    when = {**first.when, **second.when}
+    return replace(
+        first,
+        when_stage=stages,
+        when_level=levels,
+        when_mark=marks,
+        needs=(*first.needs, *second.needs),
+        positive=(*first.positive, *second.positive),
+        when=when,
+    )
+
+
+def _only_corrections(ruleset: RuleSet, mutant: Mutant) -> tuple[str, str] | None:
+    """A wording for what is gone asks for the stage of a correction: nothing else bears that mark."""
+    if not mutant.site.startswith("card.") or not mutant.site.endswith(".when_stage"):
+        return None
+    rule = ruleset.rules[mutant.rule]
+    name = mutant.site.split(".")[1]
+    variant = next(v for v in ruleset.cards[rule.card].variants if v.name == name)
+    if variant.when_mark != (GONE,) or GONE in rule.marks or variant.when_stage != ("correction",):
+        return None
+    return "only corrections", f"the mark {GONE} is set on corrections alone"
+
+
+def _same_obligation(ruleset: RuleSet, mutant: Mutant) -> tuple[str, str] | None:
+    """A reason is added, or left out, for which what was told is corrected; its condition reads nothing but what identifies
+    the obligation, so that it gives for the same obligation what it gave when that was told: false."""
+    if mutant.site != "corrections.gone" or mutant.operator not in ("correction", "dropped"):
+        return None
+    rule = ruleset.rules[mutant.rule]
+    reason = mutant.after if mutant.operator == "correction" else mutant.before
+    if reason not in rule.unless:
+        return None
+    names = names_in(_inlined(parse(rule.unless[reason]), Vocabulary.of(ruleset, rule)))
+    if not set(names) <= set(rule.occurrence):
+        return None
+    return "same obligation", f"{reason} reads nothing but {', '.join(names)}, which the occurrence holds"
 
 
 def _apart(first: Variant, second: Variant) -> bool:

@@ -22,6 +22,9 @@ from daemon.rules.passage import CORRECTIONS, RECEIPTS
 from daemon.rules.schema import Case, Rule
 from daemon.yamlfile import Reader, YMap, describe, near
 
+OPEN = {"consent": "in"}
+"""The gate inputs of a fact that was told."""
+
 BUCKETS = tuple(bucket.value for bucket in Bucket)
 
 
@@ -81,11 +84,13 @@ def _case(r: Reader, context: _Context, base: Mapping[str, Value], default: date
 
 
 def _told(r: Reader, context: _Context, now: Case) -> Case:
-    """The fact that was told: the case's own but for what stands here."""
+    """The fact that was told: the case's own but for what stands here. No gate stood in its way."""
     day = r.opt_date("date") or now.business_date
     rows = tuple(_values(m, context) for m in r.maps("rows")) if r.has("rows") else now.rows
     given = {**now.given, **_values(r.opt_map("given"), context)}
-    made = replace(now, given=given, rows=rows, business_date=day, made_at=_at(r, day), whole=True, gates={}, expect={})
+    made = replace(
+        now, given=given, rows=rows, business_date=day, made_at=_at(r, day), whole=True, gates=OPEN, expect={}
+    )
     r.done()
     return made
 

@@ -90,24 +90,33 @@ def _expected(witness: Witness) -> Iterable[str]:
     yield f"      reason: {_text(given['reason'])}"
     stages: dict[str, dict[str, Any]] = {}
     values: dict[str, Any] = {}
-    for key in witness.differs:
+    said: dict[str, str] = {}
+    for key, other in witness.differs.items():
+        sort, _, name = key.partition(" ")
         if key.startswith("stages."):
             name, _, part = key.removeprefix("stages.").rpartition(".")
             stages.setdefault(name, {})[part] = given[key]
         elif key.startswith("values."):
             values[key.removeprefix("values.")] = given[key]
-        elif key.startswith(("variant ", "card ", "sms ")):
-            sort, _, name = key.partition(" ")
-            if sort == "variant":
+        elif sort in ("variant", "card", "sms"):
+            if not said:
                 stages.setdefault(name, {})
-            yield f"      {sort}: {_text(given[key]) if sort == 'variant' else f'[{json.dumps(given[key], ensure_ascii=False)}]'}"
+            if name in stages:
+                said[sort] = _text(given[key]) if sort == "variant" else _only(given[key], str(other))
         elif key not in ("bucket", "reason"):
             yield f"      {key}: {_scalar(given[key])}"
+    yield from (f"      {sort}: {text}" for sort, text in said.items())
     if values:
         yield f"      values: {_flow(values)}"
     if stages := {n: s for n, s in stages.items() if not n.startswith("correction/")}:
         yield "      stages:"
         yield from (f"        {name}: {_flow(stage)}" for name, stage in stages.items())
+
+
+def _only(ours: str, theirs: str) -> str:
+    """The first line that only the rule's wording has."""
+    line = next((line for line in ours.splitlines() if line not in theirs), ours.splitlines()[0])
+    return f"[{json.dumps(line, ensure_ascii=False)}]"
 
 
 def _flow(found: Mapping[str, Any]) -> str:

@@ -16,7 +16,6 @@ from daemon.model.decisions import Bucket
 from daemon.model.kinds import NUMBERS, Absence, Field, Type, Value
 from daemon.model.money import EXACT
 from daemon.model.notices import StagePlan
-from daemon.model.values import to_json
 from daemon.rules import passage
 from daemon.rules.cases import Builder, play
 from daemon.rules.decider import Decider
@@ -38,11 +37,12 @@ MOST = 600
 
 @dataclass(frozen=True)
 class Witness:
-    """A case whose outcome differs: what the rule gives, and the parts of it that the mutant gives otherwise."""
+    """A case whose outcome differs: what the rule gives, and for the parts of it that the mutant gives otherwise what that
+    gives."""
 
     case: Case
     given: Mapping[str, Any]
-    differs: tuple[str, ...]
+    differs: Mapping[str, Any]
 
 
 class Search:
@@ -68,7 +68,7 @@ class Search:
                 ours |= wording(self.ruleset, case, here)
                 theirs |= wording(mutant.ruleset, case, there)
             if ours != theirs:
-                return Witness(case, ours, tuple(key for key in ours if ours[key] != theirs.get(key)))
+                return Witness(case, ours, {key: theirs.get(key) for key in ours if ours[key] != theirs.get(key)})
         return None
 
     def _candidates(self, mutant: Mutant) -> Iterator[Case]:
@@ -131,7 +131,7 @@ class Search:
         for told in self._matches(5):
             for case in self.cases:
                 if case.business_date == told.business_date:
-                    yield replace(case, told=replace(told, expect={}, gates={}))
+                    yield replace(case, told=replace(told, expect={}, gates={"consent": "in"}))
 
     def _values(self, mutant: Mutant) -> Iterator[Case]:
         """Facts near the cases: fields of the changed expression at their limits, at each value they may have, absent."""
@@ -221,7 +221,7 @@ def outcome(ruleset: RuleSet, case: Case, played: Played) -> dict[str, Any]:
         "marks": sorted(decision.marks),
         "cured": sorted(decision.cured),
     }
-    found |= {f"values.{name}": to_json(played.context[name]) for name in _told_names(ruleset, rule)}
+    found |= {f"values.{name}": played.context[name] for name in _told_names(ruleset, rule)}
     for plan in played.plans:
         found |= {f"stages.{plan.stage}.{key}": value for key, value in _plan(rule, case, plan).items()}
     found |= {
