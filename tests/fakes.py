@@ -27,8 +27,9 @@ from daemon.channels.channel import (
     VerdictKind,
 )
 
-Answer: TypeAlias = Literal["taken", "lost", "cut", "busy", "refused"]
-"""What becomes of a request: taken and answered; taken, the answer lost; not taken, no answer; told to come again; refused."""
+Answer: TypeAlias = Literal["taken", "lost", "cut", "busy", "refused", "spent"]
+"""What becomes of a request: taken and answered; taken, the answer lost; not taken, no answer; told to come again; refused;
+refused because the day's quota is spent."""
 
 Course: TypeAlias = Sequence[tuple[timedelta, ReceiptKind]]
 """The receipts that follow a message taken, each so long after it."""
@@ -110,7 +111,9 @@ class FakeChannel:
         self.far.requests += 1
         answer = self.answers(outgoing, self.far.requests)
         if answer == "busy":
-            return Verdict(VerdictKind.TRANSIENT, "busy", "come again")
+            return Verdict(VerdictKind.TRANSIENT, "busy", "come again", group="busy")
+        if answer == "spent":
+            return Verdict(VerdictKind.THROTTLED, "30001", "quota", retry_after=36_000.0, group="quota_day")
         if answer == "refused":
             return Verdict(VerdictKind.PERMANENT, "refused", "this message is not taken")
         if answer != "cut":
@@ -118,7 +121,7 @@ class FakeChannel:
             self.step()
         if answer == "taken":
             return Verdict(VerdictKind.ACCEPTED, "ok", platform_id=outgoing.platform_id)
-        return Verdict(VerdictKind.IN_DOUBT, "lost", "no answer came")
+        return Verdict(VerdictKind.IN_DOUBT, "lost", "no answer came", group="network")
 
     def _take(self, outgoing: Outgoing, now: datetime) -> None:
         body = outgoing.body or self.encode(outgoing)

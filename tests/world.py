@@ -304,12 +304,14 @@ async def _no_server(*_: object) -> _NoServer:
 @dataclass(frozen=True)
 class Scenario:
     """What is played. `fill` writes the back office; `acts`: at an instant, something done to the running world, harmless when
-    done twice; `feeds`: those polled; `databases`: further SQL sources, each NAME.sqlite in the back office's folder."""
+    done twice; `feeds`: those polled; `databases`: further SQL sources, each NAME.sqlite in the back office's folder; `spare`
+    makes a second gateway of each channel, whose receipts never come."""
 
     fill: Callable[[Office], None]
     feeds: frozenset[str]
     acts: Sequence[tuple[datetime, Callable[[Play], None]]] = ()
     gateway: Callable[[FarSide], FakeChannel] = lambda far: FakeChannel(far=far)
+    spare: Callable[[FarSide], FakeChannel] | None = None
     broken: Callable[[datetime, bool], Exception | None] = lambda now, asking: None
     since: datetime = MORNING
     until: datetime = END
@@ -399,12 +401,11 @@ class Play:
         sources = {name: Flaky(one, self.scenario.broken) for name, one in sources.items()}  # type: ignore[misc]
         (self.folder / "heads").mkdir(exist_ok=True)
         child = ChildConfig(self.folder / "state", self.folder / "keys.json", None, "n1-poll", "", configs)
-        gateway = Gateway(self.channel, timeout=5, doubt_wait=self.scenario.doubt_wait, signature="样例证券")
         return Parts(
             store=self.store,
             clock=self.clock,
             sources=sources,
-            routes=Routes({"fake": gateway}, {"rcs": ("fake",), "sms": ("fake",)}),
+            routes=self._routes(),
             children=child,
             rules=Rulebook(lambda: self.scenario.load_rules(self.folder)),
             log_dir=self.folder / "trail",
@@ -414,6 +415,14 @@ class Play:
             covers=lambda feed, day: feed in self.scenario.feeds and day in self.scenario.days,
             since=self.scenario.since,
         )
+
+    def _routes(self) -> Routes:
+        several = [self.channel, *([self.scenario.spare(self.far)] if self.scenario.spare else [])]
+        gateways = {
+            one.name: Gateway(one, timeout=5, doubt_wait=self.scenario.doubt_wait, signature="样例证券")
+            for one in several
+        }
+        return Routes(gateways, {"rcs": tuple(gateways), "sms": tuple(gateways)})
 
     @property
     def office(self) -> Office:

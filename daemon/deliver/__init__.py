@@ -19,6 +19,7 @@ from daemon import failpoints
 from daemon.channels.channel import Outgoing, Verdict, VerdictKind
 from daemon.clock import Clock, micros
 from daemon.deliver.asking import Asker, questions
+from daemon.deliver.health import Health
 from daemon.deliver.preparing import Preparer, Sending
 from daemon.deliver.routes import Routes
 from daemon.deliver.settling import Settler
@@ -52,8 +53,10 @@ class Deliverer:
         self.store, self.routes, self.clock = store, routes, clock
         self.worlds = worlds
         self.asker = Asker(store, worlds)
-        self.preparer = Preparer(store, routes, worlds)
-        self.settler = Settler(store, routes, worlds, rng or random.Random())  # spreads waits, decides nothing  # nosec B311
+        health = Health()
+        self.preparer = Preparer(store, routes, worlds, health)
+        spread = rng or random.Random()  # of waits; decides nothing  # nosec B311
+        self.settler = Settler(store, routes, worlds, spread, health)
         self.upkeep = Upkeep(store, routes, worlds)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._asking = ThreadPoolExecutor(4, thread_name_prefix="ask")

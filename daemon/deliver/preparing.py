@@ -18,6 +18,7 @@ from daemon.channels.channel import Outgoing, Unsendable
 from daemon.clock import micros
 from daemon.decide.inputs import unpack as unpack_inputs
 from daemon.deliver import rendering
+from daemon.deliver.health import Health
 from daemon.deliver.routes import Routes
 from daemon.log import logger
 from daemon.model.states import MessageState, Stands
@@ -32,6 +33,7 @@ from daemon.store.tables import messages, notices
 from daemon.world import World
 
 LATER = timedelta(seconds=1)
+NO_WAY = "every gateway of the channel is closed"
 SOON = timedelta(seconds=30)
 AT_REST = timedelta(days=3650)
 """How far ahead a message is put that rests until something else wakes it."""
@@ -116,8 +118,8 @@ def is_over(notice: RowMapping, rule: Rule, now: datetime) -> bool:
 class Preparer:
     """Commits `sending` for the claims of one pass."""
 
-    def __init__(self, store: Store, routes: Routes, worlds: Callable[[str], World]) -> None:
-        self.store, self.routes, self.worlds = store, routes, worlds
+    def __init__(self, store: Store, routes: Routes, worlds: Callable[[str], World], health: Health) -> None:
+        self.store, self.routes, self.worlds, self.health = store, routes, worlds, health
         self.card_of = rendering.card_of
 
     def prepare(self, claims: Sequence[Claim], unasked: Collection[str], now: datetime) -> tuple[list[Sending], int]:
@@ -152,7 +154,11 @@ class Preparer:
             return False
         if not self._known(tx, claim, rule, notice["id"] in unasked, now):
             return False
-        why = "no gateway for the channel" if self.routes.first(message["channel"]) is None else ""
+        carriers = self.routes.carriers(message["channel"])
+        if (reopens := self.health.reopens(carriers, now)) is not None and reopens > now:
+            outbox.put_back(tx, message["id"], fence, due=micros(reopens), why=NO_WAY)
+            return False
+        why = "" if carriers else "no gateway for the channel"
         if not why and desk.contact(claim) is None and not self._contacts_known(tx, notice):
             outbox.put_back(tx, message["id"], fence, due=micros(now + SOON), why="contacts were never read yet")
             return False
@@ -209,10 +215,14 @@ class Preparer:
         """Render, or end the message where that cannot be done."""
         message, notice = claim.message, claim.notice
         world, rule = self._rule(notice)
-        route, contact = self.routes.first(message["channel"]), desk.contact(claim)
-        assert route is not None
+        contact = desk.contact(claim)
         assert contact is not None
-        name, gateway = route
+        carriers = self.routes.carriers(message["channel"])
+        name = next((name for name in carriers if self.health.admits(name, now)), None)
+        if name is None:  # another message probes the gateway that may open again
+            outbox.put_back(tx, message["id"], claim.fence, due=micros(now + LATER), why=NO_WAY)
+            return
+        gateway = self.routes.gateways[name]
         stale = unasked or notice["stands"] == Stands.UNKNOWN.value
         inputs = unpack_inputs(desk.plain[notice["inputs"]], world.ruleset.kinds[rule.kind])
         key = subjects.keys_of(tx, notice["client"]).commitment_key

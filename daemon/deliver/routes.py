@@ -30,9 +30,6 @@ class Routes:
     gateways: Mapping[str, Gateway]
     channels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def first(self, channel: str) -> tuple[str, Gateway] | None:
-        """The gateway that carries a channel now; None where none is configured."""
-        for name in self.channels.get(channel, ()):
-            if name in self.gateways:
-                return name, self.gateways[name]
-        return None
+    def carriers(self, channel: str) -> list[str]:
+        """The configured gateways of a channel, first choice first."""
+        return [name for name in self.channels.get(channel, ()) if name in self.gateways]

@@ -10,6 +10,7 @@ from sqlalchemy import RowMapping, select
 
 from daemon.channels.channel import Verdict, VerdictKind
 from daemon.clock import micros
+from daemon.deliver.health import Health
 from daemon.deliver.preparing import Sending
 from daemon.deliver.routes import Gateway, Routes
 from daemon.model.states import MessageState
@@ -37,11 +38,15 @@ PAGED = {VerdictKind.AUTH: "urgent", VerdictKind.OURS: "urgent"}
 class Settler:
     """Settles the attempts of one pass."""
 
-    def __init__(self, store: Store, routes: Routes, worlds: Callable[[str], World], rng: random.Random) -> None:
-        self.store, self.routes, self.worlds, self.rng = store, routes, worlds, rng
+    def __init__(
+        self, store: Store, routes: Routes, worlds: Callable[[str], World], rng: random.Random, health: Health
+    ) -> None:
+        self.store, self.routes, self.worlds, self.rng, self.health = store, routes, worlds, rng, health
 
     def settle(self, tx: Tx, answers: Sequence[tuple[Sending, Verdict]], now: datetime) -> None:
         """Settle attempts, and what follows. A fence that is not ours any more settles nothing: the message is someone else's."""
+        for sending, verdict in answers:
+            self._hear(tx, sending.gateway, verdict, now)
         ids = {sending.message for sending, _ in answers}
         rows = {r["id"]: r for r in tx.execute(select(messages).where(messages.c.id.in_(ids))).mappings()}
         about = {sending.notice for sending, _ in answers}
@@ -64,6 +69,15 @@ class Settler:
             if settled["state"] == MessageState.REJECTED.value:
                 outbox.leave_address(tx, sending.notice, settled["channel"], settled["address"], sending.message)
             after_message(tx, self.worlds(notice["rule_set"]).ruleset.rules[notice["rule"]], notice, settled, now)
+
+    def _hear(self, tx: Tx, gateway: str, verdict: Verdict, now: datetime) -> None:
+        """A gateway that closes pages a person, and its opening again ends that page."""
+        changed, key = self.health.heard(gateway, verdict, now), f"closed:{gateway}"
+        if changed == "closed":
+            sentence = f"gateway {gateway} takes no messages for now: {verdict.code}; what can goes by another one"
+            pages.page(tx, key, "urgent", sentence, now=now)
+        elif changed == "opened":
+            pages.acknowledge(tx, key, by="sys:deliver", now=now)
 
     def _end(
         self, tx: Tx, sending: Sending, verdict: Verdict, row: RowMapping, notice: RowMapping, now: datetime
@@ -89,15 +103,19 @@ class Settler:
                 "fence": sending.fence,
             },
         )
-        due = self._due(own, row["tries"], verdict, sending.gateway, now)
+        due = self._due(own, row, verdict, sending.gateway, now)
         return outbox.Settle(
             sending.message, sending.fence, sending.number, own, verdict.kind.value, verdict.code, due, record
         )
 
-    def _due(self, own: MessageState, tries: int, verdict: Verdict, gateway: str, now: datetime) -> int | None:
+    def _due(self, own: MessageState, row: RowMapping, verdict: Verdict, gateway: str, now: datetime) -> int | None:
         settings = self.routes.gateways[gateway]
         if own is MessageState.RETRY:
-            return micros(now + self._wait(tries, verdict, settings))
+            others = [name for name in self.routes.carriers(row["channel"]) if name != gateway]
+            moves = self.health.barred_until(gateway, now) is not None and bool(others)
+            if moves and self.health.reopens(others, now) is None:
+                return micros(now)
+            return micros(now + self._wait(row["tries"], verdict, settings))
         if own is MessageState.IN_DOUBT:
             return micros(now + settings.doubt_wait)
         return None
