@@ -23,7 +23,7 @@ from typing import Any
 
 from daemon.model.values import canonical
 from daemon.rules.digest import digest
-from daemon.rules.load import sort_of
+from daemon.rules.load import SORTS, sort_of
 from daemon.rules.schema import RuleSet
 from daemon.rules.signers import APPROVER, AUTHOR, NotApproved, SignerList, folded
 from daemon.security import sshsig
@@ -39,7 +39,6 @@ LONGEST = 64 * 1024
 _OWN = ("role", "principal", "signed_on")
 """What differs between two statements of one approval."""
 _HASH = re.compile(r"[0-9a-f]{64}")
-SORTS = ("kind", "rule", "parameters", "calendar", "card", "cases", "references", "links")
 
 
 def parts_of(files: Mapping[str, bytes]) -> dict[str, str]:

@@ -58,6 +58,8 @@ _PATHS = {
 }
 _NOT_RULES = ("README.md", "CHANGELOG.md")
 _HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
+SORTS = tuple(_PATHS)
+"""Everything that a file of a rule set can be."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from daemon.decide.lines import Line
 from daemon.decide.reading import FactRows, Tally
 from daemon.deliver import Deliverer, rendering
 from daemon.deliver.asking import Asker, Question
+from daemon.deliver.health import Health
 from daemon.deliver.preparing import Preparer
 from daemon.deliver.routes import Gateway, Routes
 from daemon.errors import SealBroken, StoreConflict
@@ -91,7 +92,7 @@ class Play:
         routes = Routes({GATEWAY: gateway}, dict.fromkeys(self.channels, (GATEWAY,)))
         deliverer = Deliverer(self.store, routes, self._world, self.clock)
         deliverer.asker = SimulatedAsker(self.store, self._world, self._lines_of)
-        deliverer.preparer = SimulatedPreparer(self.store, routes, self._world)
+        deliverer.preparer = SimulatedPreparer(self.store, routes, self._world, Health())
         intake = Intake(self.store, self._world)
         try:
             while True:
@@ -216,8 +217,8 @@ class SimulatedAsker(Asker):
 class SimulatedPreparer(Preparer):
     """Renders masked cards; contacts are those of now, so that nobody waits for a poll of them."""
 
-    def __init__(self, store: Store, routes: Routes, worlds: Callable[[str], World]) -> None:
-        super().__init__(store, routes, worlds)
+    def __init__(self, store: Store, routes: Routes, worlds: Callable[[str], World], health: Health) -> None:
+        super().__init__(store, routes, worlds, health)
         self.card_of = masked_card
 
     def _contacts_known(self, tx: Tx, notice: RowMapping) -> bool:
