@@ -122,6 +122,10 @@ SCHEMAS: Mapping[str, Schema] = MappingProxyType(
         "release": shape({"by": WORD, "reason": TEXT}, {"hold": WORD, "counts": COUNTS, "notice": HEX, "gone": FLAG}),
         "silence": shape({"by": WORD, "reason": TEXT}, {"until": INSTANT, "ended": FLAG, "rules": each(WORD)}),
         "consent": shape({"category": WORD, "given": FLAG}, {"channel": WORD, "source": WORD, "by": WORD}),
+        "alias": shape(
+            {"change": one_of("proposed", "confirmed", "made")},
+            {"pairs": COUNT, "list": HEX, "subject": NUMBER, "kind": WORD, "instead": NUMBER, **REASON},
+        ),
         "contact": shape({"change": WORD}, {"contact": WORD, "channel": WORD, "source": WORD, "by": WORD}),
         "rules.activated": SET_CHANGE,
         "rules.stopped": shape({"rule": WORD}, {"digest": HASH, **REASON}),

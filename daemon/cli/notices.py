@@ -1,4 +1,4 @@
-"""`duenotice notices list|show|release`."""
+"""`duenotice notices list|show|release`; held, holds and silence are in holding.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from daemon.cli import Usage, labels, place
+from daemon.cli import Usage, holding, labels, place
 from daemon.cli.place import screen_of
 from daemon.cli.screen import Screen, at
 
@@ -36,6 +36,7 @@ def add(parsers: Any) -> None:
     place.listing(show)
     show.set_defaults(go=go_show)
     _release(commands)
+    holding.add(commands)
 
 
 def _release(commands: Any) -> None:
@@ -45,6 +46,7 @@ def _release(commands: Any) -> None:
     what.add_argument("--hold", type=int, metavar="ID", help="a hold of a poll, as `status` lists it")
     what.add_argument("--notice", metavar="ID", help="a held correction, or the beginning of its id")
     what.add_argument("--client", metavar="KEY", help="a client or contract held by its rule; with --rule and --day")
+    what.add_argument("--subject", type=int, metavar="N", help="the same by its number, as `notices held` lists it")
     release.add_argument(
         "--allow",
         nargs="+",
@@ -53,8 +55,8 @@ def _release(commands: Any) -> None:
         help="with --hold: notify=N and vanished=N, or 'seen' for what was seen",
     )
     release.add_argument("--gone", action="store_true", help="with --hold: also take what is gone as gone")
-    release.add_argument("--rule", default="", help="with --client: the rule that holds")
-    release.add_argument("--day", type=place.day, metavar="DATE", help="with --client: the business date")
+    release.add_argument("--rule", default="", help="with --client or --subject: the rule that holds")
+    release.add_argument("--day", type=place.day, metavar="DATE", help="with --client or --subject: the business date")
     place.by_name(release)
     release.set_defaults(go=go_release)
 
@@ -206,15 +208,20 @@ def _correction(store: Store, args: argparse.Namespace, screen: Screen) -> None:
 
 
 def _client(store: Store, args: argparse.Namespace, screen: Screen) -> int:
-    """Release what a client's newest line of the day is held for; 1 where none is held."""
-    from daemon.report.explain import explain
+    """Release what the newest lines of the day hold of a client, or of a subject; 1 where none is held."""
+    from daemon.report.explain import find_client
+    from daemon.report.heldlines import held_lines
     from daemon.store import gates_rows
 
     if not args.rule or args.day is None:
-        raise Usage("release --client: found no --rule or no --day, expected both")
-    found = explain(store, place.worlds(store), place.active_digest(store), args.client, args.day, args.rule)
-    newest = {(story.poll.feed, story.line.subject, story.fact): story.line for story in found.lines}
-    held = [line for line in newest.values() if line.bucket == "held"]
+        raise Usage("release: found no --rule or no --day, expected both with --client or --subject")
+    numbers: tuple[int, ...] = (args.subject,)
+    if args.client is not None:
+        digest = place.active_digest(store)
+        with store.read() as tx:
+            known = find_client(tx, place.worlds(store)(digest) if digest else None, args.client)
+        numbers = known[1] if known else ()
+    held = [line for line in held_lines(store, args.day, args.rule) if line.subject in numbers]
     if not held:
         screen.line(screen.say("没有被扣住的判定", "nothing of this client is held"))
         return 1

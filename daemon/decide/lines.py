@@ -96,7 +96,7 @@ class LineMaker:
                 found[i][rule.name] = GateInputs(
                     stopped,
                     "",
-                    silences.reason(subject),
+                    silences.reason(subject, clients[fact.client]),
                     consent,
                     (subject, text) in released or (subject, "") in released,
                     len(mine - {text}),

@@ -104,6 +104,7 @@ def _people(rows: DayRows, said: DayTrail) -> Iterator[Discrepancy]:
         yield from _held(leaf, rows)
     first, _ = said.span
     known = {row["record"] for row in rows.silences}
+    known |= {said.silences[id].get("cause") for id in known if id in said.silences}  # of one ended before its time
     for id, leaf in said.silences.items():
         if id not in known and said.is_of_day(leaf) and not leaf["data"].get("ended"):
             yield Discrepancy("silences", f"record {id}", "missing", f"by {leaf['data']['by']}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from sqlalchemy import select, update
+from sqlalchemy import RowMapping, select, update
 
 from daemon.clock import micros
 from daemon.store import trail
@@ -46,6 +46,12 @@ def consents_of(tx: Tx, clients: Iterable[int]) -> dict[int, dict[tuple[str, str
         for row in tx.execute(select(consents).where(where)).mappings():
             found.setdefault(row["client"], {})[row["category"], row["channel"]] = row["state"]
     return found
+
+
+def rows_of(tx: Tx, client: int) -> list[RowMapping]:
+    """What a client says now, with where and when it was said, by category and channel."""
+    query = select(consents).where(consents.c.client == client, consents.c.until.is_(None))
+    return list(tx.execute(query.order_by(consents.c.category, consents.c.channel)).mappings())
 
 
 def state_of(said: Consents, category: str, channel: str = ANY) -> str:

@@ -33,9 +33,9 @@ class Silences:
     everyone: str
     subjects: Mapping[int, str]
 
-    def reason(self, subject: int) -> str:
-        """Why the subject is silenced, '' when it is not."""
-        return self.subjects.get(subject, self.everyone)
+    def reason(self, subject: int, client: int) -> str:
+        """Why the subject, or the client it belongs to, is silenced; '' when neither is."""
+        return self.subjects.get(subject) or self.subjects.get(client) or self.everyone
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,14 @@ def silences_of(tx: Tx, rule: str, now: datetime) -> Silences:
         else:
             single[row["subject"]] = row["reason"]
     return Silences(everyone, single)
+
+
+def all_silences(tx: Tx, now: datetime | None = None) -> list[RowMapping]:
+    """Silences as they stand, those in force at a moment or all, oldest first."""
+    query = select(silences).order_by(silences.c.id)
+    if now is not None:
+        query = query.where(silences.c.since <= micros(now), silences.c.until > micros(now))
+    return list(tx.execute(query).mappings())
 
 
 def release(

@@ -578,3 +578,86 @@ def test_a_rejected_row_and_a_held_client_are_explained_and_a_release_lets_the_c
     after = found(spoiled, *argv, differs)["lines"][-1]
     assert (after["bucket"], after["reason"]) == ("notify", "condition")
     assert run(spoiled, "rules", "replay", "--day", str(DAY))[0] == 0
+
+
+def test_a_silence_has_author_reason_and_end_and_is_ended_once(changed: Place, run: Any, found: Any) -> None:
+    start = ("notices", "silence", "start", "--rule", PAYMENT)
+    assert run(changed, *start, "--client", _winner(changed), "--until", "2h", *WHO)[0] == 0
+    assert run(changed, *start, "--everyone", "--until", "2024-02-01T18:00", *WHO)[0] == 2, "a moment that is past"
+    assert run(changed, *start, "--client", "nobody", "--until", "2h", *WHO)[0] == 2
+    assert (
+        run(changed, "notices", "silence", "start", "--rule", "ipo/paymnt", "--everyone", "--until", "2h", *WHO)[0] == 2
+    )
+    (one,) = found(changed, "notices", "silence", "list")
+    assert (one["rule"], one["reason"], one["actor"]) == (PAYMENT, "test", "zhang")
+    assert one["until"] > one["since"]
+    assert run(changed, "notices", "silence", "end", str(one["id"]), *WHO)[0] == 0
+    assert run(changed, "notices", "silence", "end", str(one["id"]), *WHO)[0] == 2
+    assert found(changed, "notices", "silence", "list") == []
+    assert len(found(changed, "notices", "silence", "list", "--all")) == 1
+    assert [r["data"].get("ended", False) for r in found(changed, "audit", "show", "--kind", "silence")] == [
+        True,
+        False,
+    ]
+
+
+def test_who_is_held_is_a_list_that_may_be_empty(lived: Place, run: Any, found: Any) -> None:
+    held = found(lived, "notices", "held", "--day", str(DAY))
+    assert run(lived, "notices", "held", "--day", str(DAY))[0] == (1 if held else 0)
+    assert found(lived, "notices", "held", "--day", "2020-01-01") == []
+    argv = ("notices", "release", "--subject", "99999999", "--rule", PAYMENT, *WHO)
+    assert run(lived, *argv)[0] == 2
+    assert run(lived, *argv, "--day", str(DAY))[0] == 1
+
+
+def test_holds_are_listed_with_what_was_counted(changed: Place, run: Any, found: Any) -> None:
+    assert run(changed, "notices", "holds")[0] == 0
+    with closing(changed.store()) as store, store.write() as tx:
+        record = found(changed, "audit", "show", "--kind", "poll", "--limit", "1")[0]["id"]
+        gates_rows.open_hold(
+            tx, "allotments", PAYMENT, reason="too many", counts={"notify": 9}, now=at(DAY, "07:30"), record=record
+        )
+    (one,) = found(changed, "notices", "holds")
+    assert (one["reason"], one["counts"], one["open"]) == ("too many", {"notify": 9}, True)
+    code, out = run(changed, "notices", "holds")
+    assert (code, "too many" in out) == (1, True)
+
+
+def test_an_account_is_renumbered_by_two_people_and_by_no_key_in_the_trail(
+    changed: Place, run: Any, found: Any, tmp_path: Path
+) -> None:
+    old, new = _winner(changed), "T0009990001"
+    pairs = tmp_path / "renumbered.csv"
+    pairs.write_text(f"kind,old,new\nclient,{old},{new}\n")
+    li = ("--by", "li", "--reason", "checked")
+    assert run(changed, "clients", "alias", str(pairs), "--confirm", *li)[0] == 1, "nobody has proposed it"
+    assert run(changed, "clients", "alias", str(pairs), *WHO)[0] == 0
+    assert run(changed, "clients", "alias", str(pairs), "--confirm", *WHO)[0] == 1, "the same person"
+    before = found(changed, "rules", "explain", "--client", old, "--day", str(DAY))
+    code, out = run(changed, "clients", "alias", str(pairs), "--confirm", *li)
+    assert (code, "1 of them new" in out) == (0, True)
+    after = found(changed, "rules", "explain", "--client", new, "--day", str(DAY))
+    assert after["client"] == before["client"] and after["notices"] == before["notices"]
+    shown = json.dumps(found(changed, "audit", "show", "--kind", "alias"))
+    assert old not in shown and new not in shown
+    assert found(changed, "clients", "consents", new) == found(changed, "clients", "consents", old) != []
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("kind,old\nclient,a\n", 2),
+        ("kind,old,new\n", 2),
+        ("kind,old,new\nperson,a,b\n", 2),
+        ("kind,old,new\nclient,a,\n", 2),
+        ("kind,old,new\nclient,never-seen,b\n", 1),
+    ],
+)
+def test_a_list_of_renumbered_accounts_is_taken_whole_or_not_at_all(
+    lived: Place, run: Any, tmp_path: Path, text: str, code: int
+) -> None:
+    pairs = tmp_path / "bad.csv"
+    pairs.write_text(text)
+    found, out = run(lived, "clients", "alias", str(pairs), *WHO)
+    assert found == code
+    assert "never-seen" not in out

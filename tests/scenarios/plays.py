@@ -14,7 +14,7 @@ from daemon.channels.channel import Outgoing
 from daemon.demo.files_out import SJSFX, write_dbf
 from daemon.errors import SourceChanged, SourceUnavailable
 from daemon.rules.load import Loaded
-from daemon.store import consents, contacts, gates_rows, subjects
+from daemon.store import acts, aliases, consents, contacts, gates_rows, subjects
 from tests.fakes import Answer, FakeChannel, FarSide, text_of
 from tests.world import DAY, NEXT_DAY, PRICE, Office, Play, Scenario, at, changed, phone, shipped
 
@@ -25,6 +25,7 @@ FUND = frozenset({"contacts", "consents", "fund_holdings"})
 FUND_DAY = date(2024, 3, 28)
 FUND_CODE = "012742"
 GUARDIAN = phone(77)
+RENUMBERED = "T0000000001"
 ONE, TWO, THREE, FOUR = (f"S{number:010d}" for number in range(1, 5))
 LOT = PRICE * 500
 RICH = "1000000.00"
@@ -181,6 +182,24 @@ def with_status(status: str, fill: Callable[[Office], None]) -> Callable[[Office
         office.write("UPDATE client SET client_status = ? WHERE client_id = ?", (status, ONE))
 
     return filled
+
+
+def stop_rule(play: Play) -> None:
+    """One person stops the rule of payments."""
+    with play.store.write() as tx:
+        if "ipo/payment" not in acts.stopped_rules(tx, play.clock.now()):
+            acts.stop(tx, "ipo/payment", by="wang", reason="test", now=play.clock.now(), rule_set=None)
+
+
+def renumber(play: Play) -> None:
+    """The back office calls client 1 by another key; two people say so before the next poll."""
+    for table in ("client", "stock_account", "cash_balance_at", "giveup_record", "contact", "sh_allotment"):
+        play.office.write(f"UPDATE {table} SET client_id = ? WHERE client_id = ?", (RENUMBERED, ONE))
+    pairs = [aliases.Pair("client", ONE, RENUMBERED, 2)]
+    with play.store.write() as tx:
+        if subjects.find(tx, "client", RENUMBERED) is None:
+            aliases.propose(tx, pairs, by="wang", reason="renumbered", now=play.clock.now())
+            aliases.confirm(tx, pairs, by="li", reason="renumbered", now=play.clock.now())
 
 
 # holds
@@ -348,6 +367,16 @@ SCENARIOS: dict[str, Scenario] = {
         until=at("20:00", FUND_DAY),
         days=(FUND_DAY,),
     ),
+    "a consent withdrawn before it is due": Scenario(
+        holder,
+        FUND,
+        acts=((at("08:45", FUND_DAY), consent("out")),),
+        since=at("07:00", FUND_DAY),
+        until=at("20:00", FUND_DAY),
+        days=(FUND_DAY,),
+    ),
+    "a rule stopped between two polls": replace(BASE, fill=doubles, acts=((at("10:00"), stop_rule),)),
+    "a client renumbered": replace(BASE, fill=STAYS_SHORT, acts=((at("11:45"), renumber),)),
     "a minor": replace(BASE, fill=with_status("6", guarded)),
     "a minor by the time it is due": replace(BASE, fill=guarded, acts=((at("07:45"), becomes("6")),)),
     "of age by the time it is due": replace(BASE, fill=with_status("6", guarded), acts=((at("07:45"), becomes("0")),)),

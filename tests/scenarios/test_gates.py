@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from tests.scenarios.plays import FOUR, ONE, SCENARIOS, THREE, TWO
-from tests.world import Play, Result
+from daemon.report.heldlines import HeldLine, held_lines
+from tests.scenarios.plays import FOUR, ONE, RENUMBERED, SCENARIOS, THREE, TWO
+from tests.world import DAY, Play, Result, at, phone
 
 
 def play(name: str, folder: Path) -> Result:
@@ -71,3 +73,37 @@ def test_a_small_book_that_loses_all_it_had_is_held(tmp_path: Path) -> None:
     (why,) = [reason for key, reason in result.tasks if key == "hold:allotments:ipo/payment"]
     assert why.startswith("held: 2 of 2 known vanished")
     assert not any(n.stage.startswith("correction") for n in result.notices), "nobody is told that it is gone"
+
+
+def test_a_consent_withdrawn_between_poll_and_claim_is_heeded(tmp_path: Path) -> None:
+    result = play("a consent withdrawn before it is due", tmp_path)
+    assert result.arrived == ()
+    assert result.stages(ONE)["opening"] == "cancelled"
+
+
+def test_a_rule_stopped_between_two_polls_tells_nobody_any_more(tmp_path: Path) -> None:
+    result = play("a rule stopped between two polls", tmp_path)
+    assert result.told_at == {f"{ONE} morning": "08:00"}
+    assert result.stages(ONE) == {"morning": "delivered", "noon": "cancelled", "last_call": "cancelled"}
+    assert result.stages(TWO) == {}, "who came after the stop has no notice at all"
+
+
+def test_a_renumbered_client_is_one_client_and_told_nothing_twice(tmp_path: Path) -> None:
+    result = play("a client renumbered", tmp_path)
+    assert result.stages(RENUMBERED) == {"morning": "delivered", "noon": "delivered", "last_call": "delivered"}
+    assert [times for *_, times in result.arrived] == [1, 1, 1]
+    assert {recipient for recipient, *_ in result.arrived} == {phone(1)}
+
+
+def test_who_is_held_is_listed_until_a_person_releases_him(tmp_path: Path) -> None:
+    seen: list[list[HeldLine]] = []
+
+    def look(play: Play) -> None:
+        seen.append(held_lines(play.store, DAY))
+
+    base = SCENARIOS["a client released"]
+    Play.new(replace(base, acts=((at("10:00"), look), *base.acts, (at("13:00"), look))), tmp_path / "w").run()
+    (one,), after = seen
+    assert (one.feed, one.rule, one.reason) == ("allotments", "ipo/payment", "declared:amounts_unchecked")
+    assert one.gates == ("declared hold amounts_unchecked",)
+    assert after == []

@@ -29,11 +29,12 @@ def test_a_silence_holds_until_its_end(store: Store) -> None:
         gates_rows.silence(tx, "*", None, until=at(1), reason="drill", by="wang", now=NOW)
     with store.read() as tx:
         found = gates_rows.silences_of(tx, "margin", at(0.5))
-        assert (found.reason(1), found.reason(2)) == ("in court", "drill")
-        assert gates_rows.silences_of(tx, "ipo", at(0.5)).reason(1) == "drill"
+        assert (found.reason(1, 9), found.reason(2, 9)) == ("in court", "drill")
+        assert gates_rows.silences_of(tx, "ipo", at(0.5)).reason(1, 9) == "drill"
         later = gates_rows.silences_of(tx, "margin", at(1))
-        assert (later.reason(1), later.reason(2)) == ("in court", "")
-        assert gates_rows.silences_of(tx, "margin", at(2)).reason(1) == ""
+        assert (later.reason(1, 9), later.reason(2, 9)) == ("in court", "")
+        assert gates_rows.silences_of(tx, "margin", at(2)).reason(1, 9) == ""
+        assert found.reason(2, 1) == "in court", "what a silenced client owns is silenced"
 
 
 def test_a_silence_ends_before_its_time_by_a_person(store: Store) -> None:
@@ -42,7 +43,7 @@ def test_a_silence_ends_before_its_time_by_a_person(store: Store) -> None:
         gates_rows.end_silence(tx, id, by="li", reason="over", now=at(1))
         with pytest.raises(StoreConflict, match="over"):
             gates_rows.end_silence(tx, id, by="li", reason="over", now=at(1))
-        assert gates_rows.silences_of(tx, "margin", at(1)).reason(1) == ""
+        assert gates_rows.silences_of(tx, "margin", at(1)).reason(1, 9) == ""
     with store.read() as tx:
         (_, opened), (_, ended) = trail.of_kind(tx, "silence")
         assert (ended.cause, ended.client, ended.actor, ended.data["ended"]) == (first, 1, "person:li", True)

@@ -13,6 +13,7 @@ from daemon.store.tables.inbound import nonces, page_calls, pages, receipts, tas
 from daemon.store.tables.notices import asks, attempts, episodes, messages, notices, sending_keys
 from daemon.store.tables.polls import feeds, holds, poll_counts, polls, rejects, runs, sheets
 from daemon.store.tables.who import (
+    aliases,
     consents,
     contacts,
     counters,
@@ -26,6 +27,7 @@ from daemon.store.tables.who import (
 
 __all__ = [
     "activations",
+    "aliases",
     "approvals",
     "asks",
     "attempts",

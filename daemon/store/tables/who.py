@@ -47,6 +47,19 @@ subject_index = Table(
     PrimaryKeyConstraint("kind", "blind"),
 )
 
+aliases = Table(
+    "aliases",
+    metadata,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("sum", LargeBinary, nullable=False),  # HMAC of the list of pairs; the list itself stands nowhere
+    Column("pairs", Integer, nullable=False),
+    Column("proposed_by", Text, nullable=False),
+    Column("proposed_at", BigInteger, nullable=False),
+    Column("confirmed_by", Text),
+    Column("confirmed_at", BigInteger),
+    Column("record", Text, nullable=False),
+)
+
 month_keys = Table(
     "month_keys",
     metadata,
