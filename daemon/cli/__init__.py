@@ -49,7 +49,9 @@ NOUNS: Mapping[str, Noun] = {
     "run": Noun("run", "运行守护进程", "the daemon"),
     "once": Noun("run", "运行一遍后退出", "one pass, then end"),
     "status": Noun("status", "运行状态、当日漏斗、积压、期限", "roles, funnel of the day, backlog, deadlines"),
-    "rules": Noun("rules", "规则：检查、用例、解释、重演", "rules: check, test, explain, replay"),
+    "rules": Noun(
+        "rules", "规则：检查、用例、解释、重演、模拟、比较", "rules: check, test, explain, replay, simulate, diff"
+    ),
     "cards": Noun("cards", "卡片：预览", "cards: preview"),
     "notices": Noun("notices", "通知：列表、详情、扣留与放行、静默", "notices: list, show, held, release, silence"),
     "clients": Noun("clients", "客户：改号、授权", "clients: renumbered accounts, consents"),

@@ -1,4 +1,4 @@
-"""`duenotice rules check|test|explain|replay`."""
+"""`duenotice rules check|test|explain|replay|simulate|diff`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from daemon.cli import place, testing
+from daemon.cli import place, simulating, testing
 from daemon.cli.findings import said
 from daemon.cli.place import screen_of
 
@@ -18,6 +18,7 @@ def add(parsers: Any) -> None:
     testing.add(commands)
     _explain(commands)
     _replay(commands)
+    simulating.add(commands)
 
 
 def _check(commands: Any) -> None:

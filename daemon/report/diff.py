@@ -10,8 +10,9 @@ told differently by number with every notice that makes the difference; SMS part
 sample cards shown; holds. No name, no address and no clock is in it: the same inputs give the same digest.
 
 Keys: `v kind days rules before after files used counts clients sms deadlines samples holds digest`. `clients` has
-`added`, `removed` and `differently`: lists of {rule, client, before, after}, where `before` and `after` are the notices
-told that the other side has not (Planned.short). A client is told by a notice that leaves; `added` is told after and not
+`added`, `removed` and `differently`: lists of {rule, client, words_only, before, after}, where `before` and `after` are the
+notices told that the other side has not (Planned.short); `words_only`: the same stages at the same instants in other words.
+A client is told by a notice that leaves; `added` is told after and not
 before under a rule, over all the days.
 """
 
@@ -21,15 +22,22 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from daemon.model.values import canonical
 from daemon.report.simulated import Planned, Simulation, digest_of, signed
 
-__all__ = ["ADDED", "DIFFERENTLY", "REMOVED", "difference", "digest_of", "told_by_client"]
+__all__ = ["ADDED", "DIFFERENTLY", "REMOVED", "canonical_bytes", "difference", "digest_of", "told_by_client"]
 
 ADDED, REMOVED, DIFFERENTLY = "added", "removed", "differently"
 SAMPLES = 3
 """Sample cards of each rule and of each way in which clients differ."""
 
 Told = dict[tuple[str, int], list[Planned]]
+
+
+def canonical_bytes(result: Mapping[str, Any]) -> bytes:
+    """A result as it is written to a file: canonical JSON, UTF-8, and a line's end. Reading it back and `digest_of` give the
+    digest that stands in it."""
+    return canonical(result).encode() + b"\n"
 
 
 def told_by_client(found: Simulation) -> Told:
@@ -89,7 +97,9 @@ def _clients(before: Told, after: Told) -> tuple[dict[str, list[dict[str, Any]]]
             continue
         how = ADDED if key not in before else REMOVED if key not in after else DIFFERENTLY
         row = {"rule": rule, "client": client}
-        found[how].append({**row, "before": [n.short() for n in old], "after": [n.short() for n in new]})
+        words_only = how == DIFFERENTLY and [_instants(n) for n in old] == [_instants(n) for n in new]
+        sides = {"before": [n.short() for n in old], "after": [n.short() for n in new]}
+        found[how].append({**row, "words_only": words_only, **sides})
         if shown[rule, how] < SAMPLES:
             shown[rule, how] += 1
             samples.append({**row, "how": how, "before": _card(old), "after": _card(new)})
@@ -100,6 +110,11 @@ def _only(mine: Sequence[Planned], others: Sequence[Planned]) -> list[Planned]:
     """The notices of one side that the other has not, word for word at the same instants."""
     known = [one.short() for one in others]
     return [one for one in mine if one.short() not in known]
+
+
+def _instants(one: Planned) -> tuple[str, ...]:
+    """A notice but for its words: what, about which day, when."""
+    return str(one.subject), one.occurrence, one.stage, one.day, one.told_at, one.deadline
 
 
 def _card(notices: Sequence[Planned]) -> dict[str, Any] | None:

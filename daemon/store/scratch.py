@@ -1,9 +1,10 @@
 """A scratch store: who is concerned and what stood before some moment, copied from a store that is only read.
 
-A simulation writes in it and throws it away. Copied whole: subjects and their keys, contacts, consents, silences, releases,
-stops, rule sets, months' keys. Of what happened before the moment: the polls that ran, the episodes that were open at it, the
-notices that had told, with an outcome, so that nothing of them moves again. What had not left by then is left out: if it
-still stands the first simulated poll makes it. Only SQLite stores can be copied. Not durable: no commit waits for a disk.
+A simulation writes in it and throws it away. Copied whole: subjects and their keys, contacts, consents, silences,
+releases, stops, rule sets, months' keys. Of what happened before the moment: the polls that ran with their counts, the
+episodes that were open at it, the notices that had told, with an outcome, so that nothing of them moves again. What had not
+left by then is left out: if it still stands the first simulated poll makes it. Only SQLite stores can be copied. Not
+durable: no commit waits for a disk.
 """
 
 from __future__ import annotations
@@ -68,6 +69,9 @@ def rewind(store: Store, live: Path, moment: datetime, day: date) -> None:
         for table in FRESH:
             db.execute(f"DELETE FROM main.{table.name}")
         db.execute(_copy(tables.polls) + " WHERE state = 'ran' AND due < ? AND business_date < ?", (at, before))
+        ran = "poll IN (SELECT id FROM main.polls) AND step = 'done'"
+        db.execute(f"{_copy(tables.runs)} WHERE {ran}")
+        db.execute(f"{_copy(tables.poll_counts)} WHERE run IN (SELECT id FROM main.runs)")
         db.execute(_copy(tables.episodes) + " WHERE opened_at < ? AND (ended_at IS NULL OR ended_at >= ?)", (at, at))
         db.execute("UPDATE main.episodes SET ended_at = NULL, ended_why = NULL, seen_on = min(seen_on, coalesce("
                    "(SELECT max(p.business_date) FROM main.polls p WHERE p.feed = main.episodes.feed), opened_on))")  # fmt: skip
