@@ -150,11 +150,12 @@ class FeedReader:
                 self._ready(part, reading, day)
                 if reading.as_of is not None:
                     tally.as_of[f"{kind.name}/{part.name}"] = reading.as_of
-                self._fill(kind, part, reading, found, tally)
+                self._fill(kind, part, reading, found, tally, self._env(day))
         return found
 
-    def _fill(self, kind: FactKind, part: Part, reading: Reading, found: Rows, tally: Tally) -> None:
+    def _fill(self, kind: FactKind, part: Part, reading: Reading, found: Rows, tally: Tally, env: Env) -> None:
         seen, mapped = Keys(part, kind), map_row(part, kind, reading.columns, now=tally.started)
+        where = parse(part.where) if part.where else None
         doubted: dict[tuple[str, ...], Values] = {}
         for row in unique(
             (reject_of(part, raw) if isinstance(raw, BadRow) else mapped(raw) for raw in reading.rows), seen
@@ -164,6 +165,8 @@ class FeedReader:
                 if row.found != REPEATED:
                     found.refuse(row.known)
                 continue
+            if where is not None and evaluate(where, row.values, env) is False:
+                continue  # of other business
             found.add(row.values)
             doubted[row.key] = row.values
         for (

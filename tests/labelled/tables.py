@@ -60,12 +60,13 @@ class Office:
         name = self._names[id(part)]
         table = self._tables.get(name) or Table([c.column for c in part.columns if c.const is None])
         file = "/".join(name)
+        beside = tuple(c.column for c in part.columns if not c.field and c.column not in table.columns)  # never read
         rows = (
-            BadRow(Where(file, i), "", "00", "a whole record") if row == TORN else Row(Where(file, i), row)
+            BadRow(Where(file, i), "", "00", "a whole record") if row == TORN else Row(Where(file, i), row + beside)
             for i, row in enumerate(table.rows, 1)
         )
         header = {"rows": len(table.rows), "settled": True, "business_date": business_date}
-        yield Reading(part.name, "office", now, now, tuple(table.columns), header, len(table.rows), rows)  # type: ignore[arg-type]
+        yield Reading(part.name, "office", now, now, (*table.columns, *beside), header, len(table.rows), rows)  # type: ignore[arg-type]
 
     def ask(self, part: Part, keys: Any, *, business_date: date, now: datetime) -> Any:
         """Nothing can be asked here."""

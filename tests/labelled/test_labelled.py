@@ -12,7 +12,7 @@ import pytest
 
 from daemon.rules.decider import Decider
 from tests.builders_rules import shipped
-from tests.labelled import margin, payment
+from tests.labelled import fund, margin, payment
 from tests.labelled.tables import Outcome, Table, outcomes
 
 CHUNK = 2000
@@ -43,10 +43,11 @@ def _margin(rng: random.Random, day: date, facts: int) -> margin.Book:
 FAMILIES: Mapping[str, tuple[str, Callable[[random.Random, date, int], Made]]] = {
     "margin": (margin.RULE, _margin),
     "payment": (payment.RULE, payment.Book),
+    "fund": (fund.RULE, fund.Book),
 }
 
 ALWAYS = ("notify", "held", "no_match", "indeterminate", "reject")
-BUCKETS = {"margin": ALWAYS, "payment": (*ALWAYS, "suppressed")}
+BUCKETS = {"margin": ALWAYS, "payment": (*ALWAYS, "suppressed"), "fund": (*ALWAYS, "suppressed")}
 
 
 def disagreements(family: str, facts: int, seed: int) -> tuple[list[str], Counter[str], Counter[str]]:
