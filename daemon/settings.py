@@ -56,7 +56,7 @@ class TrailSettings(Section):
 
 class RuleSettings(Section):
     """The folder that holds `rules/` and `templates/`. `unsigned: allow` is development mode. `mutation_score`: the share of
-    a rule's mutants that its cases must kill before a change of its logic is signed."""
+    a rule's mutants that its cases must kill before a change of its logic is signed; 0 asks only that its cases pass."""
 
     folder: Path = Path("..")
     unsigned: Literal["allow", "refuse"] = "refuse"

@@ -58,6 +58,12 @@ def go(args: argparse.Namespace) -> int:
     screen.line(screen.say("接下来：", "Next:"))
     for text in (f"duenotice --config {config} check", f"duenotice --config {config} run"):
         screen.line(text, 2)
+    screen.line(
+        screen.say(
+            f"规则集尚未签署（开发模式）：两人如何签署见 {target / 'rules' / 'README.md'} 的 Signing 一节。",
+            f"The rule set is not signed (development mode): how two people sign it, {target / 'rules' / 'README.md'} says.",
+        )
+    )
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`duenotice rules check|test|explain|replay|simulate|diff`."""
+"""`duenotice rules check|explain|replay`; the other sub-commands stand in testing.py, simulating.py, signing.py, acts.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from daemon.cli import place, simulating, testing
+from daemon.cli import acts, place, signing, simulating, testing
 from daemon.cli.findings import said
 from daemon.cli.place import screen_of
 
@@ -19,6 +19,8 @@ def add(parsers: Any) -> None:
     _explain(commands)
     _replay(commands)
     simulating.add(commands)
+    signing.add(commands)
+    acts.add(commands)
 
 
 def _check(commands: Any) -> None:

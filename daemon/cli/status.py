@@ -35,7 +35,7 @@ def add(parsers: Any) -> None:
 
 def go(args: argparse.Namespace) -> int:
     """Read everything in a few snapshots; 1 while something waits for a person: a poll late, failed or held, an open hold,
-    an overdue review of the active set."""
+    an overdue review of the active set, an emergency start."""
     from daemon.cli.status_screen import print_status
 
     settings = place.settings_of(args)
@@ -49,7 +49,8 @@ def go(args: argparse.Namespace) -> int:
         print_status(screen, found)
     wrong = {"late", "failed", "held"} & {poll.state.value for poll in found.polls}
     overdue = any(review.state == "overdue" for review in found.reviews)
-    return 1 if wrong or found.holds or overdue else 0
+    emergency = found.rules["mode"] == "emergency"
+    return 1 if wrong or found.holds or overdue or emergency else 0
 
 
 class Status:
@@ -121,7 +122,7 @@ def read(settings: Settings, store: Store, now: datetime, day: date | None) -> S
     """Everything, as it stands at `now`."""
     from daemon.report import queries
     from daemon.report.funnel import funnel
-    from daemon.store import gates_rows, pages, rulesets
+    from daemon.store import acts, gates_rows, pages, rulesets
 
     with store.read() as tx:
         day = day or queries.newest_day(tx, place.today()) or place.today()
@@ -132,12 +133,19 @@ def read(settings: Settings, store: Store, now: datetime, day: date | None) -> S
         active = rulesets.active(tx)
         signed = rulesets.ever_signed(tx)
         role, since = role_of(store.folder, starts, stops)
-        mode = "none" if active is None else "signed" if active.signed else "unsigned"
+        signers = acts.newest_list(tx)
         rules = {
             "digest": active.digest if active else None,
-            "mode": mode,
+            "mode": "none" if active is None else active.mode,
+            "version": active.version if active else None,
+            "until": active.until if active else None,
             "since": active.at if active else None,
             "ever_signed": signed,
+            "signers": signers["version"] if signers else None,
+            "stopped": [
+                {"rule": s.rule, "by": s.actor, "reason": s.reason, "since": s.at, "paused_until": s.paused_until}
+                for s in acts.stops_of(tx)
+            ],
         }
         found = Status(day, role, since, rules)
         found.polls = queries.polls_of(tx, day)

@@ -25,6 +25,7 @@ ROLES = {
 
 MODES = {
     "signed": ("已签署", "signed"),
+    "emergency": ("紧急启用：仅一人签署！", "EMERGENCY START: SIGNED BY ONE PERSON"),
     "unsigned": ("未签署：开发模式！", "UNSIGNED: DEVELOPMENT MODE"),
     "none": ("没有生效的规则集", "no rule set is active"),
 }
@@ -38,7 +39,7 @@ def print_status(screen: Screen, found: Status) -> None:
     screen.pairs(
         [
             (screen.say("守护进程", "daemon"), screen.label(ROLES, found.role) + since),
-            (screen.say("规则集", "rule set"), f"{digest} · {screen.label(MODES, found.rules['mode'])}"),
+            (screen.say("规则集", "rule set"), f"{digest} · {_mode(screen, found)}"),
             (
                 screen.say("待发", "backlog"),
                 screen.say(
@@ -53,6 +54,7 @@ def print_status(screen: Screen, found: Status) -> None:
             ),
         ]
     )
+    _stopped(screen, found)
     _polls(screen, found)
     if found.funnels:
         screen.head(f"{found.day} 漏斗", f"funnel of {found.day}")
@@ -85,6 +87,29 @@ def _reviews(screen: Screen, found: Status) -> None:
         screen.head("参数复核", "reviews of parameters")
         for review in found.reviews:
             screen.line(review_said(screen, review), 2)
+
+
+def _mode(screen: Screen, found: Status) -> str:
+    """On whose word the set is active, which version it is, and until when where that has an end."""
+    rules, text = found.rules, screen.label(MODES, found.rules["mode"])
+    if rules["version"]:
+        text += screen.say(f"，第 {rules['version']} 版", f", version {rules['version']}")
+    if rules["until"]:
+        text += screen.say(f"，至 {screen.show(rules['until'])}", f", until {screen.show(rules['until'])}")
+    return text
+
+
+def _stopped(screen: Screen, found: Status) -> None:
+    if not found.rules["stopped"]:
+        return
+    screen.head("已停用的规则（重新启用须两人签署）", "stopped rules (two people sign to start one again)")
+    heads = (
+        ("规则", "自", "何人", "原因", "紧急启用至")
+        if screen.lang == "zh"
+        else ("rule", "since", "by", "why", "runs until")
+    )
+    rows = [(s["rule"], s["since"], s["by"], s["reason"], s["paused_until"]) for s in found.rules["stopped"]]
+    screen.table(heads, rows, 2)
 
 
 def _polls(screen: Screen, found: Status) -> None:

@@ -61,7 +61,7 @@ def go(args: argparse.Namespace) -> int:
     screen.progress("")
     if args.report is not None:
         args.report.write_text(report.text(), "utf-8")
-    minimum = _minimum(args) if report.score is not None else Decimal(0)
+    minimum = minimum_of(args) if report.score is not None else Decimal(0)
     if args.json:
         screen.json({**report.to_json(), "digest": report.digest})
     else:
@@ -69,7 +69,7 @@ def go(args: argparse.Namespace) -> int:
     return 0 if _reached(report, args, minimum) else 1
 
 
-def _minimum(args: argparse.Namespace) -> Decimal:
+def minimum_of(args: argparse.Namespace) -> Decimal:
     """The score that the configuration asks for; of a folder named without a configuration the default."""
     from daemon.errors import ConfigError
     from daemon.settings import RuleSettings

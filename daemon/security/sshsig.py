@@ -6,7 +6,8 @@
 
 `signature` is `string type, string bytes`; a token adds a byte of flags and a 32-bit counter, and signs
 `SHA-256(application) · flags · counter · SHA-256(what is above)` (PROTOCOL.u2f). Bit 0 of the flags says that somebody
-touched it; without that a token's signature is refused, as OpenSSH does. Whose key it is, the caller must know.
+touched it; without that a token's signature is refused, as sshd does (`ssh-keygen -Y verify` does not look). Whose key it is,
+the caller must know.
 """
 
 from __future__ import annotations

@@ -28,9 +28,13 @@ def bare(armored: bytes) -> bytes:
     return base64.b64decode(b"".join(armored.splitlines()[1:-1]))
 
 
+def token_key() -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(b"\x07" * 32)
+
+
 def token_signature(message: bytes, *, flags: int = 1, application: str = "ssh:") -> bytes:
     """What a FIDO token answers to `ssh-keygen -Y sign` (PROTOCOL.u2f, SSH U2F Signatures)."""
-    secret = Ed25519PrivateKey.from_private_bytes(b"\x07" * 32)
+    secret = token_key()
     public = secret.public_key().public_bytes_raw()
     blob = string(SK_ED25519.encode()) + string(public) + string(application.encode())
     digest = hashlib.sha512(message).digest()
