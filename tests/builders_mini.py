@@ -133,7 +133,7 @@ CASES = (
     """\
   - name: an SMS that was delivered serves
     receipts: {rcs: accepted, sms: delivered}
-    expect: {bucket: notify, served: true, next: ""}
+    expect: {bucket: notify, served: true, next: none}
 """,
     """\
   - name: an SMS that was handed over does not serve

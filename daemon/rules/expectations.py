@@ -130,7 +130,7 @@ def _passed(rule: Rule, case: Case, played: Played) -> Iterator[str]:
     left = case.receipts or dict.fromkeys(passage.first_channels(rule), "")
     found = {
         "first": passage.first_channels(rule),
-        "next": passage.next_channel(rule, left),
+        "next": passage.next_channel(rule, left) or passage.NONE,
         "served": any(passage.serves(rule, channel, receipt) for channel, receipt in left.items()),
     }
     for key in ("first", "next", "served"):

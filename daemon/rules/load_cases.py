@@ -18,7 +18,7 @@ from daemon.rules import typed
 from daemon.rules.functions import SHANGHAI
 from daemon.rules.gates import GateInputs
 from daemon.rules.load_rules import DO, LATE
-from daemon.rules.passage import CORRECTIONS, RECEIPTS
+from daemon.rules.passage import CORRECTIONS, NONE, RECEIPTS
 from daemon.rules.schema import Case, Rule
 from daemon.yamlfile import Reader, YMap, describe, near
 
@@ -162,7 +162,7 @@ def _expect(r: Reader, context: _Context) -> dict[str, Any]:
     if r.has("first"):
         expect["first"] = r.texts("first")
     if r.has("next"):
-        expect["next"] = r.choice("next", ("", *context.rule.channels))
+        expect["next"] = r.choice("next", (*context.rule.channels, NONE))
     if r.has("served"):
         expect["served"] = r.flag("served")
     if r.has("correction"):

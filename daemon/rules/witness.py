@@ -228,7 +228,7 @@ def outcome(ruleset: RuleSet, case: Case, played: Played) -> dict[str, Any]:
         "first": list(passage.first_channels(rule)),
         "contacts": list(contacts_of(rule, decision.gates)),
         "call": bool(call_of(decision.gates)),
-        "next": passage.next_channel(rule, left),
+        "next": passage.next_channel(rule, left) or passage.NONE,
         "served": any(passage.serves(rule, channel, receipt) for channel, receipt in left.items()),
     }
     if _was_told(played):
