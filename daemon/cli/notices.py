@@ -181,7 +181,7 @@ def allowances(given: list[str], seen: Mapping[str, int]) -> dict[str, int]:
 
 
 def _correction(store: Store, args: argparse.Namespace, screen: Screen) -> None:
-    from daemon.store import gates_rows, noticebook
+    from daemon.store import gates_rows, noticebook, worklist
 
     with store.write() as tx:
         row = _one(tx, args.notice)
@@ -200,6 +200,7 @@ def _correction(store: Store, args: argparse.Namespace, screen: Screen) -> None:
             now=place.now(),
         )
         noticebook.renew_notice(tx, row["id"], {"held": False, "record": record})
+        worklist.close_key(tx, f"correction:{row['id']}", by=args.by, result="released", now=place.now())
     screen.line(
         screen.say(
             f"已放行更正 {row['id'][:16]}；记录 {record}", f"released correction {row['id'][:16]}; record {record}"

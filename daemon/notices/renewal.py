@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection
 
+from daemon.clock import SHANGHAI
 from daemon.decide.inputs import pack
 from daemon.decide.lines import Line
 from daemon.model.decisions import Bucket, Decision
@@ -111,21 +112,24 @@ class Renewal:
             unit = self._unit(tx, word, known[-1]["inputs"] if word.line is None and known else "")
             writer.write(unit, changes, {r["id"]: r for r in known})
             made += len(unit.made)
-            if standing.is_silent(views, seen, self.book.now):
-                self._call(tx, word, known[-1]["id"])
+            again = standing.untold(views, seen, self.book.now)
+            if again is not None:
+                self._call(tx, word, known[-1]["id"], again)
         writer.flush()
         return made
 
-    def _call(self, tx: Connection, word: Word, notice: str) -> None:
-        """A person must tell what no notice can any more."""
+    def _call(self, tx: Connection, word: Word, notice: str, plan: StagePlan) -> None:
+        """A person must tell what no notice can any more: which stage, from when and until when."""
         worklist.open_task(
             tx,
             f"again:{notice}",
-            "matches again after its stages were closed without telling",
+            "the dates moved after every stage had ended untold: no notice can go, tell the client in person",
             now=self.book.now,
             rule=self.rule.name,
             notice=notice,
             subject=word.key[0],
+            deadline=plan.deadline,
+            detail=f"stage {plan.stage}: from {_clock(plan.at)}, by {_clock(plan.deadline)}",
             cause=word.cause or self.book.cause,
         )
 
@@ -223,6 +227,11 @@ class Renewal:
             gates.contacts_of(self.rule, decision.gates) if decision.gates else None,
             gates.call_of(decision.gates),
         )
+
+
+def _clock(moment: datetime) -> str:
+    """A moment as people there read it."""
+    return f"{moment.astimezone(SHANGHAI):%Y-%m-%d %H:%M}"
 
 
 def absence(key: UnitKey, client: int, day: date, *, has_levels: bool, complete: bool) -> Word:

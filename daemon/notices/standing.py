@@ -112,15 +112,15 @@ def sweep(notice: NoticeView, now: datetime) -> Change | None:
     )
 
 
-def is_silent(notices: Sequence[NoticeView], seen: Seen, now: datetime) -> bool:
-    """Whether a match would go untold: every stage was closed without telling, and one of their windows lies ahead again
-    because the dates moved. Their identity is taken, so no notice can be made; a person must tell."""
+def untold(notices: Sequence[NoticeView], seen: Seen, now: datetime) -> StagePlan | None:
+    """The first stage of a match that would go untold: every stage was closed without telling, and this one's window lies ahead
+    again because the dates moved. Its identity is taken, so no notice can be made; a person must tell."""
     stages = [n for n in notices if not n.is_correction]
     if seen.how != SeenAs.MATCH or not stages or any(n.told or n.outcome is None for n in stages):
-        return False
+        return None
     plans = seen.plan("", seen.business_date, now)
     closed = {n.stage for n in stages if n.outcome in (Outcome.CANCELLED, Outcome.SUPERSEDED)}
-    return any(p.stage in closed and p.condition is True and now < p.window_end for p in plans)
+    return next((p for p in plans if p.stage in closed and p.condition is True and now < p.window_end), None)
 
 
 def with_late(plan: StagePlan, marks: tuple[str, ...], now: datetime) -> tuple[str, ...]:

@@ -174,6 +174,22 @@ class Writer:
         self._add_messages(row, places, row["not_before"], row["deadline"], record)
         if change.stands is Stands.UNKNOWN:
             self._unknown(unit, key, change.why, plan.deadline, record)
+        if change.held:
+            self._wait_for_release(unit, key, record)
+
+    def _wait_for_release(self, unit: Unit, notice: str, cause: str) -> None:
+        """A correction that its rule holds waits for a person: `notices release --notice`."""
+        worklist.open_task(
+            self.tx,
+            f"correction:{notice}",
+            "what was told has changed: the correction waits for a release",
+            now=self.book.now,
+            rule=self.book.rule.name,
+            notice=notice,
+            subject=unit.subject,
+            detail=f"notices release --notice {notice[:16]}",
+            cause=cause,
+        )
 
     def _made(self, unit: Unit, change: MakeNotice, key: str) -> dict[str, Any]:
         return {

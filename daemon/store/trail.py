@@ -89,8 +89,10 @@ def since(tx: Tx, moment: datetime, kinds: Sequence[str]) -> Iterator[tuple[int,
     """(row, leaf) of every record of these kinds appended from about `moment` on, in the order of appending, one batch in
     memory. The row to begin at is told by the ids, which begin with their time. Leaves are taken as they stand: that they are
     what was published is the log's verification."""
-    first = select(records.c.row).where(records.c.id >= new_id(bytes(RANDOM_BYTES), micros(moment)))
-    start = tx.execute(first.order_by(records.c.id).limit(1)).scalar()
+    found = select(records.c.row).where(records.c.id >= new_id(bytes(RANDOM_BYTES), micros(moment)))
+    # ids of one moment are in no order: the first row is looked for among several
+    first = found.order_by(records.c.id).limit(BATCH).subquery()
+    start = tx.execute(select(func.min(first.c.row))).scalar()
     if start is None:
         return
     while True:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from daemon.model.kinds import Absence
 from daemon.model.notices import NoticeView, RenewNotice, SeenAs
 from daemon.model.states import Outcome, Stands
-from daemon.notices.standing import LATE, is_silent, renew, standing, sweep, with_late
+from daemon.notices.standing import LATE, renew, standing, sweep, untold, with_late
 from tests.histories.build import applied, at, closes, made, makes, note, planner, renews, seen, tell, windows
 
 DAY = windows(("morning", 480), ("noon", 720), ("last", 870), deadline=900)
@@ -240,8 +240,9 @@ def test_the_same_word_twice_changes_nothing_more(how: str, first: int, now: int
 def test_dates_that_move_after_every_stage_was_closed_untold_call_a_person() -> None:
     closed = [replace(n, outcome=Outcome.CANCELLED) for n in day_made()]
     moved = seen(plan=planner(*windows(("morning", 1920), ("noon", 2160), ("last", 2310), deadline=2340)), started=1500)
-    assert is_silent(closed, moved, at(1500))
+    again = untold(closed, moved, at(1500))
+    assert again is not None and at(1500) < again.window_end
     assert makes(renew(closed, moved, at(1500))) == []
-    assert not is_silent(day_made(), moved, at(1500))
-    assert not is_silent([tell(n, 480) for n in closed], moved, at(1500))
-    assert not is_silent(closed, seen(SeenAs.NO, started=1500), at(1500))
+    assert not untold(day_made(), moved, at(1500))
+    assert not untold([tell(n, 480) for n in closed], moved, at(1500))
+    assert not untold(closed, seen(SeenAs.NO, started=1500), at(1500))
