@@ -16,7 +16,8 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
@@ -58,6 +59,16 @@ def start(level: str = "INFO", stream: TextIO | None = None) -> None:
     logger.remove()
     logger.add(sink, level=level, format="{message}", backtrace=False, diagnose=False, catch=False)
     logging.basicConfig(handlers=[_Standard()], level=logging.WARNING, force=True)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing of the program is logged inside: what it does there in a simulation is no operation of this installation."""
+    logger.disable("daemon")
+    try:
+        yield
+    finally:
+        logger.enable("daemon")
 
 
 def line_of(record: Record) -> str:

@@ -10,7 +10,7 @@ from daemon.cli.completeness_sections import Section
 from daemon.cli.screen import Screen
 from daemon.page import heading, page, paragraph, table, verbatim
 from daemon.report.simulated import NOTHING
-from daemon.workbook import Cell, Sheet, workbook
+from daemon.workbook import Cell
 
 BUCKETS = ("notify", "held", "indeterminate", "suppressed", "no_match")
 FROM = {"sheets": ("判定底稿", "kept sheets"), "sources": ("数据源", "sources"), "nothing": ("无", "NOTHING")}
@@ -26,6 +26,8 @@ OFF = {
     "no_session": ("期限不在交易日", "deadline on no session"),
 }
 Names = Mapping[int, str] | None
+MOST_ROWS = 2_000
+"""Rows of a section on the page."""
 
 
 def unknown(used: Iterable[Mapping[str, Any]]) -> bool:
@@ -54,6 +56,7 @@ def of_simulation(screen: Screen, result: Mapping[str, Any]) -> list[Section]:
         ),
         _used(screen, "判定依据", "decided from", result["used"]),
         _holds(screen, result["holds"]),
+        _faults(screen, result["faults"]),
     ]
 
 
@@ -68,6 +71,7 @@ def of_difference(screen: Screen, found: Mapping[str, Any], names: Names = None)
         _deadlines(screen, found["deadlines"]),
         _used(screen, "判定依据", "decided from", found["used"]["after"]),
         _holds(screen, found["holds"]["after"]),
+        _faults(screen, found["faults"]["after"]),
     ]
 
 
@@ -161,26 +165,27 @@ def _holds(screen: Screen, holds: Sequence[Sequence[str]]) -> Section:
     return Section("会触发的扣留", "holds that would open", tuple(heads), [tuple(hold) for hold in holds])
 
 
+def _faults(screen: Screen, faults: Sequence[str]) -> Section:
+    rows: list[tuple[object, ...]] = [(fault,) for fault in faults]
+    return Section(
+        "卡片无法填写", "cards that cannot be filled in", (screen.say("说明", "what"),), rows, tuple(range(len(rows)))
+    )
+
+
 def _moment(text: str) -> str:
     return text[:16].replace("T", " ")
 
 
-def as_workbook(screen: Screen, listed: Sequence[Section], found: Mapping[str, Any]) -> bytes:
-    """One sheet a section, the sample cards last."""
-    made = [
-        Sheet(screen.say(one.zh, one.en)[:31], one.heads, [_cells(screen, row) for row in one.rows]) for one in listed
-    ]
+def samples(screen: Screen, found: Mapping[str, Any]) -> Section:
+    """The sample cards as rows of a workbook."""
     heads = screen.say("如何 规则 客户编号 侧 标题 正文 短信", "how rule client side title text sms").split()
-    cards = [
+    rows: list[tuple[object, ...]] = [
         (screen.label(HOW, one["how"]), one["rule"], one["client"], screen.label(SIDES, side), *_texts(one[side]))
         for one in found["samples"]
         for side in SIDES
         if one[side] is not None
     ]
-    about = Sheet(
-        screen.say("摘要", "digest"), (screen.say("差异摘要", "digest of the difference"),), [(found["digest"],)]
-    )
-    return workbook([about, *made, Sheet(screen.say("卡片样例", "sample cards"), heads, cards)])
+    return Section("卡片样例", "sample cards", tuple(heads), rows)
 
 
 def _texts(card: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -196,8 +201,10 @@ def as_page(screen: Screen, listed: Sequence[Section], found: Mapping[str, Any])
     body: list[str] = []
     for one in listed:
         body.append(heading(screen.say(one.zh, one.en)))
-        rows = [_cells(screen, row) for row in one.rows]
+        rows = [_cells(screen, row) for row in one.rows[:MOST_ROWS]]
         body.append(table(one.heads, rows, one.bad) if rows else paragraph(screen.say("无", "none")))
+        if (left := len(one.rows) - MOST_ROWS) > 0:
+            body.append(paragraph(screen.say(f"……另有 {left} 行，见 xlsx", f"… and {left} more, in the workbook")))
     body.append(heading(screen.say("卡片样例（个人信息已隐去）", "sample cards, personal data hidden")))
     for one in found["samples"]:
         head = f"{screen.label(HOW, one['how'])} · {one['rule']} · {screen.say('客户编号', 'client')} {one['client']}"

@@ -82,12 +82,13 @@ def go_simulate(args: argparse.Namespace) -> int:
     _print(screen, of_simulation(screen, result))
     screen.line()
     screen.line(screen.say(f"结果摘要 {result['digest']}", f"digest of the result {result['digest']}"))
-    return 1 if unknown(result["used"]) else 0
+    return 1 if unknown(result["used"]) or result["faults"] else 0
 
 
 def go_diff(args: argparse.Namespace) -> int:
     """The difference as tables; 1 where a day could not be decided."""
-    from daemon.cli.simulated_sections import as_page, as_workbook, of_difference, unknown
+    from daemon.cli.completeness_sections import as_workbook
+    from daemon.cli.simulated_sections import as_page, of_difference, samples, unknown
     from daemon.report.diff import canonical_bytes, difference
 
     settings, screen = place.settings_of(args), screen_of(args)
@@ -113,14 +114,15 @@ def go_diff(args: argparse.Namespace) -> int:
         _write(Path(args.json), canonical_bytes(found))
     listed = of_difference(screen, found, names)
     if args.xlsx is not None:
-        _write(args.xlsx, as_workbook(screen, listed, found))
+        about = [screen.say("差异摘要", "digest of the difference"), found["digest"]]
+        _write(args.xlsx, as_workbook(screen, [*listed, samples(screen, found)], about))
     if args.html is not None:
         _write(args.html, as_page(screen, listed, found))
     if args.json != "-":
         _print(screen, listed)
         screen.line()
         screen.line(screen.say(f"差异摘要 {found['digest']}", f"digest of the difference {found['digest']}"))
-    return 1 if unknown([*found["used"]["before"], *found["used"]["after"]]) else 0
+    return 1 if unknown([*found["used"]["before"], *found["used"]["after"]]) or found["faults"]["after"] else 0
 
 
 def _print(screen: Any, listed: Any) -> None:
@@ -163,11 +165,12 @@ def _against(store: Store, text: str) -> RuleSet:
 def _bench(settings: Settings, store: Store) -> Iterator[Bench]:
     from daemon.app_parts import open_sources
     from daemon.compose import source_configs
+    from daemon.log import quiet
     from daemon.simulate import Bench
 
     signature = next((one.signature for one in settings.gateways.values() if one.signature), "")
     sources = open_sources(*source_configs(settings))
-    with Bench.open(store, sources, channels=tuple(settings.channels), signature=signature) as bench:
+    with quiet(), Bench.open(store, sources, channels=tuple(settings.channels), signature=signature) as bench:
         yield bench
 
 

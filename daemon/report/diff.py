@@ -9,7 +9,8 @@ both sides what it was decided from, kept sheets by hash; clients by bucket, day
 told differently by number with every notice that makes the difference; SMS parts; deadlines that would be missed; the
 sample cards shown; holds. No name, no address and no clock is in it: the same inputs give the same digest.
 
-Keys: `v kind days rules before after files used counts clients sms deadlines samples holds digest`. `clients` has
+Keys: `v kind days rules before after files used counts clients sms deadlines samples holds faults
+digest`. `clients` has
 `added`, `removed` and `differently`: lists of {rule, client, words_only, before, after}, where `before` and `after` are the
 notices told that the other side has not (Planned.short); `words_only`: the same stages at the same instants in other words.
 A client is told by a notice that leaves; `added` is told after and not
@@ -72,6 +73,7 @@ def difference(before: Simulation, after: Simulation) -> dict[str, Any]:
             "sms": _sms(before, after),
             "deadlines": {"before": _deadlines(before), "after": _deadlines(after)},
             "samples": samples,
+            "faults": {"before": list(before.faults), "after": list(after.faults)},
             "holds": {"before": [list(h) for h in before.holds], "after": [list(h) for h in after.holds]},
         }
     )

@@ -100,6 +100,8 @@ class Simulation:
     holds: tuple[tuple[str, str, str], ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of each file of the rule set."""
+    faults: tuple[str, ...] = ()
+    """Cards that could not be filled in, as the daemon would page a person."""
 
     def counts(self, day: str, rule: str) -> dict[str, int]:
         """Clients by bucket, every bucket named."""
@@ -126,6 +128,7 @@ class Simulation:
                 ],
                 "notices": [{"rule": n.rule, "client": n.client, **n.short()} for n in self.notices],
                 "holds": [list(hold) for hold in self.holds],
+                "faults": list(self.faults),
             }
         )
 

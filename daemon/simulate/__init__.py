@@ -31,7 +31,7 @@ from daemon.rules.schema import RuleSet
 from daemon.schedule import Timetable
 from daemon.simulate.kept import KeptPoll, kept_polls, why_not
 from daemon.simulate.play import Attempt, Play, attempts_of
-from daemon.simulate.reading import holds_of, planned
+from daemon.simulate.reading import faults_of, holds_of, planned
 from daemon.sources.reading import Source
 from daemon.store import rulesets
 from daemon.store.db import Store
@@ -107,7 +107,7 @@ class Bench:
     def simulate(
         self, ruleset: RuleSet, plan: Plan, progress: Callable[[datetime], None] = lambda now: None
     ) -> Simulation:
-        """Play one rule set over the days of a plan. Raises CalendarEnd, SealBroken."""
+        """Play one rule set over the days of a plan. Raises CalendarEnd, SealBroken; DueNoticeError where delivery breaks."""
         world = self._world(ruleset, plan.rules)
         first, last = plan.days[0], plan.days[-1]
         attempts = list(self._attempts(world, plan))
@@ -122,7 +122,7 @@ class Bench:
         span = {day.isoformat() for day in plan.days}
         with self.scratch.read() as tx:
             notices = planned(tx, world, start, span)
-            holds = holds_of(tx)
+            holds, faults = holds_of(tx), faults_of(tx)
         return Simulation(
             ruleset.digest,
             (first.isoformat(), last.isoformat()),
@@ -132,6 +132,7 @@ class Bench:
             notices,
             holds,
             {path: hashlib.sha256(raw).hexdigest() for path, raw in ruleset.files.items()},
+            faults,
         )
 
     def _world(self, ruleset: RuleSet, rules: tuple[str, ...]) -> World:

@@ -26,12 +26,13 @@ from daemon.report.replay import open_sheet
 from daemon.rules.gates import GateInputs
 from daemon.rules.schema import RuleSet
 from daemon.security.masking import HIDDEN
-from daemon.store import readings, sheetlines
+from daemon.store import readings, sheetlines, trail
 from daemon.store.db import Store, Tx
 from daemon.store.erasure import kept_no_more
 from daemon.store.sheets import SheetReader
 from daemon.world import World
 
+MOST_REJECTS = 100_000
 NUMBER = "#"
 """What a subject's or client's key begins with that is known by number only: `#12`."""
 
@@ -151,8 +152,20 @@ def kept_facts(store: Store, kind: FactKind, feed: Feed, run: KeptRun) -> tuple[
     tally.rows, tally.other, tally.in_facts = row["rows"] or 0, row["other"] or 0, row["rows_in_facts"] or 0
     tally.source_count = row["source_count"]
     tally.counted = tally.rows + tally.other
-    tally.untraced = row["rejects"] or 0  # whose they were is not in the sheets: nobody is taken to be absent
+    tally.torn, tally.untraced = _rejected(store, row)
     return tally, _facts(kind, feed, readers)
+
+
+def _rejected(store: Store, run: RowMapping) -> tuple[set[str], int]:
+    """Whose the rows were that a run could not read, and how many are nobody's: then nobody is taken to be absent."""
+    if not run["rejects"]:
+        return set(), 0
+    with store.read() as tx:
+        places = queries.reject_places(tx, run["id"], MOST_REJECTS)
+        record = trail.read(tx, run["record"])
+    torn = {NUMBER + str(place["subject"]) for place in places if place["subject"] is not None}
+    complete = record is not None and record.data.get("complete") is True and len(places) < MOST_REJECTS
+    return torn, 0 if complete else run["rejects"]
 
 
 def _facts(kind: FactKind, feed: Feed, readers: Mapping[str, SheetReader]) -> Iterator[KeptFact]:

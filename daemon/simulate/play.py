@@ -18,7 +18,7 @@ from daemon.cards.template import RenderError
 from daemon.clock import SteppedClock
 from daemon.cycle import lines_of_sources, poll
 from daemon.decide.inputs import Inputs
-from daemon.decide.lines import Line
+from daemon.decide.lines import Line, subject_kind
 from daemon.decide.reading import FactRows, Tally
 from daemon.deliver import Deliverer, rendering
 from daemon.deliver.asking import Asker, Question
@@ -40,6 +40,7 @@ from daemon.sources.reading import NotAskable
 from daemon.store import gates_rows, ledger
 from daemon.store.db import Store, Tx
 from daemon.store.ledger import Lease
+from daemon.store.scratch import name_by_number
 from daemon.world import World
 
 GATEWAY = "assumed"
@@ -165,6 +166,8 @@ class Play:
             else:
                 tally, facts = kept_facts(self.live, kind, feed, one.run)
                 tally.started = now
+                with self.store.write() as tx:
+                    name_by_number(tx, subject_kind(kind), tally.torn)
                 found = self._lines_of(world, kind).of_kept(facts, now)
             return tally, self._noted(found)
 

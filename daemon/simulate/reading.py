@@ -10,10 +10,10 @@ from sqlalchemy import RowMapping, select
 
 from daemon.cards import sms
 from daemon.clock import SHANGHAI, from_micros, micros
-from daemon.errors import CalendarEnd
+from daemon.errors import CalendarEnd, DueNoticeError
 from daemon.model.calendar import Calendar
 from daemon.report.simulated import Planned, sorted_notices
-from daemon.store import gates_rows, seals
+from daemon.store import gates_rows, pages, seals
 from daemon.store.db import Tx
 from daemon.store.rows import chunks
 from daemon.store.tables import messages, notices
@@ -88,3 +88,13 @@ def holds_of(tx: Tx) -> tuple[tuple[str, str, str], ...]:
     """Feed, rule and reason of each hold that opened."""
     found = {(hold.feed, hold.rule, hold.reason) for hold in gates_rows.holds_of(tx, open_only=False)}
     return tuple(sorted(found))
+
+
+def faults_of(tx: Tx) -> tuple[str, ...]:
+    """What the daemon would have called a person for: cards that cannot be filled in. Raises DueNoticeError where delivery
+    broke: then the rest of the result says too little."""
+    found = [(row["key"], row["sentence"]) for row in pages.pages_of(tx)]
+    broken = [sentence for key, sentence in found if key.startswith("deliver:")]
+    if broken:
+        raise DueNoticeError(f"the simulation broke: {'; '.join(broken)}")
+    return tuple(sorted({sentence for key, sentence in found if key.startswith("render:")}))

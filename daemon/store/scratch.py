@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Collection
 from contextlib import closing
 from datetime import date, datetime
 from pathlib import Path
 
-from sqlalchemy import Table, event
+from sqlalchemy import Table, event, insert
 
 from daemon.clock import micros
 from daemon.security.keyring import Keyring
 from daemon.store import tables
-from daemon.store.db import Store
+from daemon.store.db import Store, Tx, of
 from daemon.store.engine import FILE_NAME
+from daemon.store.rows import one
 
 WHO = (
     tables.subjects,
@@ -79,6 +81,15 @@ def rewind(store: Store, live: Path, moment: datetime, day: date) -> None:
         db.execute("UPDATE main.notices SET outcome = coalesce(outcome, 'delivered'), next_timer = NULL, held = 0")
         wanted = "SELECT sealed FROM main.contacts UNION SELECT inputs FROM main.notices"
         db.execute(f"{_copy(tables.sealed)} WHERE id IN ({wanted})")
+
+
+def name_by_number(tx: Tx, kind: str, keys: Collection[str]) -> None:
+    """Let keys of the form `#12` lead to the subjects with these numbers, as their own keys do."""
+    blind = of(tx).store.keyring.index
+    for key in keys:
+        row = {"kind": kind, "blind": blind(kind, key)}
+        if one(tx, tables.subject_index, **row) is None:
+            tx.execute(insert(tables.subject_index).values(**row, number=int(key[1:])))
 
 
 def _attached(folder: Path, live: Path) -> sqlite3.Connection:

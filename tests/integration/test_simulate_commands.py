@@ -90,7 +90,7 @@ def test_a_higher_line_adds_clients_and_the_result_is_bound_by_its_digest(
     assert {one["from"] for one in found["used"]["after"]} == {"sheets"}
     assert found["after"]["rule_set"] == load(read_folder(Path(folder))).required().digest
     book = CalamineWorkbook.from_path(str(out["xlsx"]))
-    assert book.get_sheet_by_name("digest").to_python()[1] == [found["digest"]]
+    assert book.get_sheet_by_name("report").to_python()[1] == [found["digest"]]
     rows = book.get_sheet_by_name("client by client").to_python()
     added = {row["client"] for row in found["clients"]["added"]}
     assert {int(float(str(row[2]))) for row in rows[1:] if row[0] == "added"} == added
