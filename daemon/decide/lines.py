@@ -48,10 +48,12 @@ def subject_kind(kind: FactKind) -> str:
 
 
 class LineMaker:
-    """Decides facts in batches."""
+    """Decides facts in batches. `source`: 'late' or 'short' where the feed of these facts is."""
 
-    def __init__(self, store: Store, ruleset: RuleSet, deciders: Mapping[str, Decider], kind: FactKind) -> None:
-        self.store, self.ruleset, self.kind = store, ruleset, kind
+    def __init__(
+        self, store: Store, ruleset: RuleSet, deciders: Mapping[str, Decider], kind: FactKind, source: str = ""
+    ) -> None:
+        self.store, self.ruleset, self.kind, self.source = store, ruleset, kind, source
         self.rules = ruleset.rules_of(kind.name)
         self.deciders = deciders
 
@@ -95,7 +97,7 @@ class LineMaker:
                 consent = consent_to(said.get(clients[fact.client], {}), rule.category, rule.channels)
                 found[i][rule.name] = GateInputs(
                     stopped,
-                    "",
+                    self.source,
                     silences.reason(subject, clients[fact.client]),
                     consent,
                     (subject, text) in released or (subject, "") in released,

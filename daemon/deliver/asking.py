@@ -25,7 +25,7 @@ from daemon.notices.renewal import Renewal, Word, absence, word_of
 from daemon.notices.writer import ACTOR, Book
 from daemon.rules.schema import Rule
 from daemon.sources.reading import NotAskable
-from daemon.store import asks, seals, trail, worklist
+from daemon.store import asks, gates_rows, seals, trail, worklist
 from daemon.store.db import Store, Tx
 from daemon.store.outbox import Claim
 from daemon.world import World
@@ -101,21 +101,46 @@ class Asker:
         lines: dict[str, list[Line]] = {}
         asked: set[str] = set()
         unasked: set[str] = set()
+        barred: list[Question] = []
         if others:
             try:
                 lines, asked = self._answers(world, kind, feed, others, now)
             except NotAskable:
-                trusted += others
+                with self.store.read() as tx:
+                    source = gates_rows.source_state(tx, feed.name, now)
+                known = [(q.inputs.fact, q.inputs.members) for q in others]
+                self._sort(self._lines(world, kind, known, now, source), lines)
             except (SourceUnavailable, SourceChanged) as reason:
                 logger.warning(
                     "a source cannot be asked; the rule's choice decides", action="ask", feed=feed.name, why=str(reason)
                 )
                 unasked = {q.claim.notice["id"] for q in others}
+                barred = self._barred(world, kind, others, lines, now)
         if trusted:
             known = [(q.inputs.fact, q.inputs.members) for q in trusted]
             self._sort(self._lines(world, kind, known, now), lines)
-        self._renew(world, feed, [q for q in group if q.claim.notice["id"] not in unasked], lines, asked, now)
+        known_now = [q for q in group if q.claim.notice["id"] not in unasked]
+        self._renew(world, feed, [*known_now, *barred], lines, asked, now)
         return unasked
+
+    def _barred(
+        self, world: World, kind: FactKind, group: Sequence[Question], lines: dict[str, list[Line]], now: datetime
+    ) -> list[Question]:
+        """Of those that could not be asked, what a gate stops by what is known: a stopped rule, a silence, a withdrawn consent
+        needs no source. Their lines are added."""
+        known = [(q.inputs.fact, q.inputs.members) for q in group]
+        found: dict[str, list[Line]] = {}
+        self._sort(self._lines(world, kind, known, now), found)
+        stopped = {SeenAs.NO, SeenAs.HELD}
+        barred = [
+            q
+            for q in group
+            if (word := self._word(q, found.get(q.inputs.fact.subject, []))).line is not None
+            and word.how in stopped
+            and word.why.startswith(("gate:", "declared:"))
+        ]
+        lines.update({q.inputs.fact.subject: found[q.inputs.fact.subject] for q in barred})
+        return barred
 
     def _answers(
         self, world: World, kind: FactKind, feed: Feed, group: Sequence[Question], now: datetime
@@ -138,8 +163,10 @@ class Asker:
             self._sort(self._lines(world, kind, facts, now), lines)
         return lines, {q.inputs.fact.subject for q in group}
 
-    def _lines(self, world: World, kind: FactKind, facts: Sequence[FactRows], now: datetime) -> list[Line]:
-        return list(LineMaker(self.store, world.ruleset, world.deciders, kind).lines(facts, now))
+    def _lines(
+        self, world: World, kind: FactKind, facts: Sequence[FactRows], now: datetime, source: str = ""
+    ) -> list[Line]:
+        return list(LineMaker(self.store, world.ruleset, world.deciders, kind, source).lines(facts, now))
 
     @staticmethod
     def _sort(found: Sequence[Line], into: dict[str, list[Line]]) -> None:

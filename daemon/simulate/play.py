@@ -213,8 +213,10 @@ class SimulatedAsker(Asker):
             raise NotAskable("decided from a sheet")
         return super()._answers(world, kind, feed, group, now)
 
-    def _lines(self, world: World, kind: FactKind, known: Sequence[FactRows], now: datetime) -> list[Line]:
-        return list(self._lines_of(world, kind).lines(known, now))
+    def _lines(
+        self, world: World, kind: FactKind, facts: Sequence[FactRows], now: datetime, source: str = ""
+    ) -> list[Line]:
+        return list(self._lines_of(world, kind).lines(facts, now))
 
 
 class SimulatedPreparer(Preparer):

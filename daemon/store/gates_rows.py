@@ -15,12 +15,13 @@ from sqlalchemy import RowMapping, insert, select, update
 
 from daemon.clock import from_micros, micros
 from daemon.errors import StoreConflict
+from daemon.model.states import PollState
 from daemon.model.values import canonical
 from daemon.store import pages, trail, worklist
 from daemon.store.db import Tx
 from daemon.store.rows import one
 from daemon.store.subjects import client_of
-from daemon.store.tables import holds, releases, silences
+from daemon.store.tables import holds, polls, releases, silences
 
 EVERY = "*"
 SCOPES = ("client", "correction")
@@ -179,6 +180,18 @@ def holds_of(tx: Tx, *, feed: str | None = None, open_only: bool = True) -> list
     query = query.where(holds.c.ended_at.is_(None)) if open_only else query
     query = query if feed is None else query.where(holds.c.feed == feed)
     return [_hold(row) for row in tx.execute(query).mappings()]
+
+
+def source_state(tx: Tx, feed: str, now: datetime) -> str:
+    """What the gate of the source reads where a feed cannot be asked by key: 'late' while its newest due poll waits for its
+    input, 'short' while that is held because the source counts other rows than were read, else ''."""
+    query = select(polls.c.state).where(polls.c.feed == feed, polls.c.due <= micros(now)).order_by(polls.c.due.desc())
+    state = tx.execute(query.limit(1)).scalar()
+    if state == PollState.LATE.value:
+        return "late"
+    seen = [hold.counts for hold in holds_of(tx, feed=feed)]
+    short = any("source" in counts and counts["source"] != counts.get("rows") for counts in seen)
+    return "short" if state == PollState.HELD.value and short else ""
 
 
 def newest_hold(tx: Tx, feed: str, rule: str) -> Hold | None:

@@ -14,6 +14,7 @@ from daemon.channels.channel import Outgoing
 from daemon.demo.files_out import SJSFX, write_dbf
 from daemon.errors import SourceChanged, SourceUnavailable
 from daemon.rules.load import Loaded
+from daemon.sources.reading import NotAskable
 from daemon.store import acts, aliases, consents, contacts, gates_rows, subjects
 from tests.fakes import Answer, FakeChannel, FarSide, text_of
 from tests.world import DAY, NEXT_DAY, PRICE, Office, Play, Scenario, at, changed, phone, shipped
@@ -79,6 +80,17 @@ def loses_answers(outgoing: Outgoing, request: int) -> Answer:
 def fails_at_noon(error: Exception) -> Callable[[datetime, bool], Exception | None]:
     """Every question around noon fails so; whole readings do not."""
     return lambda now, asking: error if asking and at("11:58") <= now < at("12:10") else None
+
+
+def never_asked(now: datetime, asking: bool) -> Exception | None:
+    """No source answers to a key, as a folder of files does not."""
+    return NotAskable("no part can be asked by key") if asking else None
+
+
+def loses_file(play: Play) -> None:
+    """The clearing file is gone again, so that the next poll waits for it."""
+    for path in play.office.folder.glob("sjsfx_*"):
+        path.unlink()
 
 
 def take_contacts(play: Play) -> None:
@@ -376,6 +388,22 @@ SCENARIOS: dict[str, Scenario] = {
         days=(FUND_DAY,),
     ),
     "a rule stopped between two polls": replace(BASE, fill=doubles, acts=((at("10:00"), stop_rule),)),
+    "a rule stopped while its source is down": replace(
+        BASE,
+        fill=STAYS_SHORT,
+        broken=fails_at_noon(SourceUnavailable("source counter: cannot be reached")),
+        acts=((at("11:57"), stop_rule),),
+    ),
+    "a late source, and a rule that may speak": replace(
+        BASE, fill=STAYS_SHORT, broken=never_asked, acts=((at("11:45"), loses_file), lands("13:00"))
+    ),
+    "a late source, and a rule that may not": replace(
+        BASE,
+        fill=STAYS_SHORT,
+        broken=never_asked,
+        acts=((at("11:45"), loses_file), lands("13:00")),
+        load_rules=capped("rules/ipo/payment.yaml", "if_unasked: send", "if_unasked: hold"),
+    ),
     "a client renumbered": replace(BASE, fill=STAYS_SHORT, acts=((at("11:45"), renumber),)),
     "a minor": replace(BASE, fill=with_status("6", guarded)),
     "a minor by the time it is due": replace(BASE, fill=guarded, acts=((at("07:45"), becomes("6")),)),

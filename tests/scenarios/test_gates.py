@@ -107,3 +107,16 @@ def test_who_is_held_is_listed_until_a_person_releases_him(tmp_path: Path) -> No
     assert (one.feed, one.rule, one.reason) == ("allotments", "ipo/payment", "declared:amounts_unchecked")
     assert one.gates == ("declared hold amounts_unchecked",)
     assert after == []
+
+
+def test_a_rule_stopped_while_its_source_is_down_tells_nobody(tmp_path: Path) -> None:
+    result = play("a rule stopped while its source is down", tmp_path)
+    assert result.told_at == {f"{ONE} morning": "08:00"}, "what cannot be asked is still gated"
+
+
+def test_a_late_source_holds_only_what_may_not_speak_unasked(tmp_path: Path) -> None:
+    result = play("a late source, and a rule that may speak", tmp_path / "a")
+    assert result.told_at[f"{ONE} noon"] == "12:00"
+    result = play("a late source, and a rule that may not", tmp_path / "b")
+    assert result.told_at[f"{ONE} noon"] == "13:00", "the poll that finds its file lets it go"
+    assert ("held:noon", "held when it was due: gate:source") in result.tasks
