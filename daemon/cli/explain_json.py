@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from daemon.cli.screen import at
 from daemon.model.values import to_json as to_value
 from daemon.model.values import values_json
-from daemon.report.explain import ClientDay, LineStory, MessageStory, NoticeStory
+from daemon.report.explain import Cause, ClientDay, LineStory, MessageStory, NoticeStory
 from daemon.rules.evaluate import Trace
 from daemon.rules.explaining import ParameterNote
 
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping
 
+    from daemon.report.headline import Headline
 
-def to_json(found: ClientDay) -> dict[str, Any]:
-    """The whole story for machines."""
+
+def to_json(found: ClientDay, headlines: Sequence[Headline] = (), sentences: Sequence[str] = ()) -> dict[str, Any]:
+    """The whole story for machines, with each headline's sentence as a person reads it."""
     return {
         "day": found.day,
         "client": found.client,
         "subjects": list(found.subjects),
         "told": found.told,
+        "headlines": [_headline(one, text) for one, text in zip(headlines, sentences, strict=True)],
         "lines": [_line_json(story) for story in found.lines],
         "notices": [notice_json(story) for story in found.notices],
         "absences": [
@@ -38,9 +42,19 @@ def to_json(found: ClientDay) -> dict[str, Any]:
     }
 
 
+def _headline(one: Headline, text: str) -> dict[str, Any]:
+    names = {name: getattr(one, name) for name in ("rule", "code", "told", "at")}
+    return names | {"about": dict(one.about), "cause": _cause_json(one.cause), "sentence": text}
+
+
+def _cause_json(cause: Cause | None) -> dict[str, Any] | None:
+    if cause is None:
+        return None
+    return {"kind": cause.kind, "key": cause.key, "detail": cause.detail, "trace": _trace_json(cause.trace)}
+
+
 def _line_json(story: LineStory) -> dict[str, Any]:
     line, explained = story.line, story.explanation
-    cause = story.cause
     return {
         "poll": story.poll.id,
         "run": story.run,
@@ -48,6 +62,7 @@ def _line_json(story: LineStory) -> dict[str, Any]:
         "due": story.poll.due,
         "rule": story.rule,
         "rule_set": story.rule_set,
+        "version": story.version,
         "calendar": explained.calendar,
         "subject": line.subject,
         "fact": dict(story.fact),
@@ -58,9 +73,7 @@ def _line_json(story: LineStory) -> dict[str, Any]:
         "held": story.held,
         "as_recorded": story.as_recorded,
         "unchanged": [poll.id for poll in story.unchanged],
-        "cause": None
-        if cause is None
-        else {"kind": cause.kind, "key": cause.key, "detail": cause.detail, "trace": _trace_json(cause.trace)},
+        "cause": _cause_json(story.cause),
         "operands": values_json({note.name: note.value for note in explained.operands}),
         "rows": [values_json(item) for item in line.items],
         "parameters": [_parameter_json(note) for note in explained.parameters],

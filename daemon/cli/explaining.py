@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from daemon.cli import labels
+from daemon.cli.headlines import operands_of, sentence
 from daemon.cli.screen import Screen, at
 from daemon.report.explain import Absence as NoLine
 from daemon.report.explain import Cause, ClientDay, LineStory, MessageStory, NoticeStory
@@ -15,12 +17,14 @@ from daemon.rules.explaining import ConditionNote, ParameterNote
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping
 
+    from daemon.report.headline import Headline
+
 MOST_PLACES = 5
 
 
-def print_day(screen: Screen, key: str, found: ClientDay, *, full: bool = False) -> None:
-    """The whole story. Of the client only what the caller typed is shown, and numbers. Unless `full`, of a later line only
-    what differs from the one before it in the same feed."""
+def print_day(screen: Screen, key: str, found: ClientDay, headlines: Sequence[Headline], *, full: bool = False) -> None:
+    """The headlines, then the whole story. Of the client only what the caller typed is shown, and numbers. Unless `full`, of a
+    later line only what differs from the one before it in the same feed."""
     if found.client is None:
         screen.line(
             screen.say(f"{key}：系统从未见过这个客户或合同", f"{key}: no client or contract of this key was ever seen")
@@ -28,6 +32,8 @@ def print_day(screen: Screen, key: str, found: ClientDay, *, full: bool = False)
         return
     told = screen.say("已通知", "told") if found.told else screen.say("未通知", "not told")
     screen.line(f"{key} · {found.day} · {told} · {screen.say('内部编号', 'number')} {found.client}")
+    for one in headlines:
+        screen.line(f"{one.rule}  {sentence(screen, one)}")
     before: dict[object, LineStory] = {}
     for story in found.lines:
         place = story.rule, story.poll.feed, story.line.subject, story.fact
@@ -53,7 +59,7 @@ def _line(screen: Screen, story: LineStory, before: LineStory | None) -> None:
             screen.say("轮询", "poll"),
             f"{story.poll.id} {screen.label(labels.POLLS, story.poll.state.value)} · {story.run}",
         ),
-        (screen.say("规则集", "rule set"), story.rule_set),
+        (screen.say("规则集", "rule set"), _rule_set(screen, story)),
         (screen.say("日历", "calendar"), explained.calendar),
     ]
     if line.marks:
@@ -81,6 +87,12 @@ def _line(screen: Screen, story: LineStory, before: LineStory | None) -> None:
     _parameters(screen, story)
     _conditions(screen, (*explained.lets, *explained.conditions))
     _gates(screen, story)
+
+
+def _rule_set(screen: Screen, story: LineStory) -> str:
+    """Its digest, and what its signers call it."""
+    signed = screen.say(f"已签署第 {story.version} 版", f"signed, version {story.version}")
+    return f"{story.rule_set}  {signed if story.version else screen.say('未签署', 'unsigned')}"
 
 
 def _changes(screen: Screen, story: LineStory, before: LineStory) -> None:
@@ -127,14 +139,10 @@ def _cause(screen: Screen, cause: Cause | None) -> None:
 
 def _trace(screen: Screen, found: Trace, indent: int) -> None:
     """A condition taken apart; constants say what they are by themselves."""
-    if not _is_constant(found):
+    if found.children or operands_of(found):
         screen.line(f"{found.text}  →  {screen.show(found.value)}", indent)
     for child in found.children:
         _trace(screen, child, indent + 2)
-
-
-def _is_constant(found: Trace) -> bool:
-    return not found.children and not (found.text[:1].isalpha() or found.text[:1] == "_")
 
 
 def _operands(screen: Screen, story: LineStory) -> None:
@@ -176,19 +184,9 @@ def _conditions(screen: Screen, notes: tuple[ConditionNote, ...]) -> None:
     for note in notes:
         mark = "▶" if note.decided else " "
         screen.line(f"{mark} {note.key}: {note.trace.text}  →  {screen.show(note.trace.value)}", 2)
-        names = _names(note.trace)
+        names = operands_of(note.trace)
         if names:
             screen.line(", ".join(f"{name} = {screen.show(value)}" for name, value in names.items()), 6)
-
-
-def _names(found: Trace) -> dict[str, Any]:
-    """The operands of a condition, each once."""
-    if not found.children:
-        return {} if _is_constant(found) or found.text in ("true", "false") else {found.text: found.value}
-    names: dict[str, Any] = {}
-    for child in found.children:
-        names |= _names(child)
-    return names
 
 
 def _gates(screen: Screen, story: LineStory) -> None:
@@ -269,6 +267,7 @@ WHY_NOT = {
     "no_sheet": ("这次轮询没有作出判定", "this poll has decided nothing"),
     "kept_no_more": ("判定底稿已过保存期", "the sheet is past its time"),
     "gone": ("判定底稿的文件不在！", "THE SHEET'S FILE IS GONE"),
+    "changed": ("判定底稿被改动！", "THE SHEET WAS CHANGED"),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pwd
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -142,6 +143,23 @@ def by_name(parser: argparse.ArgumentParser) -> None:
     """The options of a command that changes or reveals something: who, and why."""
     parser.add_argument("--by", type=name, required=True, metavar="NAME", help="who does this; stands in the trail")
     parser.add_argument("--reason", type=reason, required=True, metavar="TEXT", help="why; stands in the trail")
+
+
+def by_account(parser: argparse.ArgumentParser) -> None:
+    """The same options of a command that shows what is known of one client: who asks is the account, where no name is given."""
+    account = pwd.getpwuid(os.getuid()).pw_name
+    text = f"who asks; stands in the trail (default: the account, {account})"
+    parser.add_argument("--by", type=name, default=account, metavar="NAME", help=text)
+    parser.add_argument("--reason", type=reason, default="asked", metavar="TEXT", help="why; stands in the trail")
+
+
+def record_access(store: Store, args: argparse.Namespace, what: str, *, client: int | None = None) -> None:
+    """Record who looks at what, before it is shown."""
+    from daemon.store import trail
+
+    data = {"by": args.by, "reason": args.reason, "what": what}
+    with store.write() as tx:
+        trail.append(tx, "access", t=now(), actor=f"person:{args.by}", client=client, data=data)
 
 
 def listing(parser: argparse.ArgumentParser) -> None:

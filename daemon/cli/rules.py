@@ -36,6 +36,7 @@ def _explain(commands: Any) -> None:
     explain.add_argument("--day", type=place.day, required=True, metavar="DATE", help="business date")
     explain.add_argument("--rule", default="", help="only this rule")
     explain.add_argument("--full", action="store_true", help="every line whole, not only what changed")
+    place.by_account(explain)
     place.listing(explain)
     explain.set_defaults(go=go_explain)
 
@@ -84,20 +85,26 @@ def _finding(finding: Any) -> dict[str, Any]:
 
 
 def go_explain(args: argparse.Namespace) -> int:
-    """What the store knows of a client's day; 1 where it knows nothing at all."""
+    """What the store knows of a client's day, once it is recorded who asked; 1 where it knows nothing at all."""
     from daemon.cli.explain_json import to_json
     from daemon.cli.explaining import print_day
-    from daemon.report.explain import explain
+    from daemon.cli.headlines import sentence
+    from daemon.report.explain import asked_cause, explain
+    from daemon.report.headline import headlines
 
     settings = place.settings_of(args)
     screen = screen_of(args)
     with place.store_of(settings) as store:
-        worlds = place.worlds(store)
-        found = explain(store, worlds, place.active_digest(store), args.client, args.day, args.rule)
+        worlds, digest = place.worlds(store), place.active_digest(store)
+        found = explain(store, worlds, digest, args.client, args.day, args.rule)
+        ruleset = worlds(digest).ruleset if digest else None
+        listed = headlines(found, ruleset, args.rule, place.now(), lambda story: asked_cause(store, worlds, story))
+        if found.client is not None:
+            place.record_access(store, args, f"explain {args.day} {args.rule}".strip(), client=found.client)
         if args.json:
-            screen.json(to_json(found))
+            screen.json(to_json(found, listed, [sentence(screen, one) for one in listed]))
         else:
-            print_day(screen, args.client, found, full=args.full)
+            print_day(screen, args.client, found, listed, full=args.full)
     return 1 if found.client is None else 0
 
 

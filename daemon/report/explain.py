@@ -7,6 +7,7 @@ sealed and is no longer anybody's once it is one. No name, address or key is rea
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -14,14 +15,16 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import RowMapping
 
+from daemon.decide.inputs import unpack
 from daemon.decide.lines import subject_kind
+from daemon.errors import SealBroken
 from daemon.model.decisions import Bucket
 from daemon.model.kinds import FactKind
 from daemon.report import queries
 from daemon.report.replay import gate_inputs, open_sheet, word_of, word_of_line
 from daemon.rules.evaluate import Trace
 from daemon.rules.explaining import ConditionNote, Explanation, gate_key
-from daemon.store import asks, outbox, readings, subjects, trail
+from daemon.store import asks, outbox, readings, seals, subjects, trail
 from daemon.store.db import Store, Tx
 from daemon.store.erasure import Erased, kept_no_more
 from daemon.store.ledger import Poll
@@ -36,8 +39,8 @@ _Place: TypeAlias = tuple[str, str, int, FactKey]
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The first thing that made a decision what it is. `kind`: condition, gate, level, whole, date; `key`: which one in the
-    rule's file; `trace`: the condition taken apart, None for a gate."""
+    """The first thing that made a decision what it is. `kind`: condition, gate, level, whole, date, absent (no row of the
+    subject); `key`: which one in the rule's file; `trace`: the condition taken apart, None for a gate."""
 
     kind: str
     key: str
@@ -49,7 +52,8 @@ class Cause:
 class LineStory:
     """A client's line in one poll under one rule, decided again. `as_recorded`: the same came out. `held`: why the poll made
     no notices of this rule, or ''. `unchanged`: polls right after it in which the line was the same. `fact`: what tells the
-    subject's facts apart (a fund, a date), as far as a sheet holds it."""
+    subject's facts apart (a fund, a date), as far as a sheet holds it; `rejects`: rows of the subject that the poll rejected;
+    `version`: what the signers call the rule set, 0 for one that nobody signed."""
 
     poll: Poll
     run: int
@@ -62,18 +66,22 @@ class LineStory:
     held: str = ""
     unchanged: tuple[Poll, ...] = ()
     fact: FactKey = ()
+    rejects: tuple[RowMapping, ...] = ()
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Absence:
     """A poll in which the client has no line under a rule. `why`: no_line, no_sheet (it has not decided), kept_no_more (then
-    `erased` says since when and by which `keep:`), gone."""
+    `erased` says since when and by which `keep:`), gone, changed. `rejects`: the poll's, `mine` those that say they are the
+    client's."""
 
     poll: Poll
     rule: str
     why: str
     rejects: tuple[RowMapping, ...] = ()
     erased: Erased | None = None
+    mine: tuple[RowMapping, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +196,9 @@ class _Teller:
         except FileNotFoundError:
             self.absences.append(Absence(poll, sheet["rule"], "gone"))
             return
+        except (SealBroken, OSError):
+            self.absences.append(Absence(poll, sheet["rule"], "changed"))
+            return
         if reader is None:
             self.absences.append(Absence(poll, sheet["rule"], "kept_no_more", erased=kept_no_more(sheet)))
             return
@@ -197,7 +208,8 @@ class _Teller:
         if not lines:
             with self._store.read() as tx:
                 places = tuple(queries.reject_places(tx, run["id"]))
-            self.absences.append(Absence(poll, sheet["rule"], "no_line", places))
+                mine = tuple(queries.rejects_of(tx, run["id"], self._numbers))
+            self.absences.append(Absence(poll, sheet["rule"], "no_line", places, mine=mine))
 
     def _line(self, poll: Poll, run: RowMapping, rule: str, line: Line, held: str) -> None:
         world = self._worlds(run["rule_set"])
@@ -218,7 +230,39 @@ class _Teller:
         found = decider.explain(line.operands, line.items, line.whole, gate_inputs(line), env)
         same = word_of(found.decision) == word_of_line(line)
         cause = cause_of(found, decider.rule.levels)
-        return LineStory(poll, run["number"], rule, run["rule_set"], line, found, cause, same, held, fact=fact)
+        with self._store.read() as tx:
+            mine = tuple(queries.rejects_of(tx, run["id"], [line.subject])) if not line.whole else ()
+            version = queries.version_of(tx, run["rule_set"])
+        story = LineStory(poll, run["number"], rule, run["rule_set"], line, found, cause, same, held, fact=fact)
+        return replace(story, rejects=mine, version=version)
+
+
+def asked_cause(store: Store, worlds: Callable[[str], World], story: NoticeStory) -> Cause | None:
+    """The cause that the newest answer of asking again about a notice shows, decided again from what is sealed; None where
+    nobody asked, or the answer says to notify."""
+    if not story.asks:
+        return None
+    with store.read() as tx:
+        raw = seals.get(tx, story.asks[-1]["sealed"])
+    if not raw:
+        return Cause("absent", "absent")
+    named = json.loads(raw)
+    world = worlds(named["set"])
+    rule = world.ruleset.rules[named["rule"]]
+    inputs = unpack(raw, world.ruleset.kinds[rule.kind])
+    fact, env = inputs.fact, world.env(inputs.fact.business_date)
+    found = world.deciders[rule.name].explain(fact.values, fact.items, fact.whole, inputs.gates, env)
+    return stage_cause(found, story.notice["stage"]) or (
+        None if found.decision.bucket is Bucket.NOTIFY else cause_of(found, rule.levels)
+    )
+
+
+def stage_cause(found: Explanation, stage: str) -> Cause | None:
+    """The condition of a stage, where it does not hold on a fact that asks to notify."""
+    key = f"stages.{stage.rpartition('/')[2]}.if"
+    traced = _trace(found.conditions, key)
+    unmet = found.decision.bucket is Bucket.NOTIFY and traced is not None and traced.value is not True
+    return Cause("condition", key, "", traced) if unmet else None
 
 
 def fact_key(kind: FactKind, line: Line) -> FactKey:

@@ -203,6 +203,12 @@ def rule_set_digests(tx: Tx) -> list[str]:
     return list(tx.execute(select(rule_sets.c.digest).order_by(rule_sets.c.loaded_at)).scalars())
 
 
+def version_of(tx: Tx, digest: str) -> int:
+    """What the signers call a rule set; 0 where nobody signed it."""
+    query = select(func.max(activations.c.version)).where(activations.c.digest == digest)
+    return int(tx.execute(query).scalar() or 0)
+
+
 def activation_rows(tx: Tx, limit: int = 10) -> list[RowMapping]:
     """Activations, newest first."""
     return list(tx.execute(select(activations).order_by(activations.c.id.desc()).limit(limit)).mappings())

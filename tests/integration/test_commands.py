@@ -18,6 +18,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from python_calamine import CalamineWorkbook
 from sqlalchemy import text
 
 from daemon.app_parts import worlds_of
@@ -204,7 +205,8 @@ def test_a_client_told_is_explained_from_input_to_receipt(lived: Place, found: A
     assert first["cause"]["key"] == "when"
     assert first["operands"]["total_due"]
     assert [gate["gate"] for gate in first["gates"]][:2] == ["stopped", "source"]
-    assert {p["name"] for p in first["parameters"]} == {"payment_cutoff"}
+    assert "payment_cutoff" in {p["name"] for p in first["parameters"]}
+    assert [(one["rule"], one["code"], one["told"]) for one in shown["headlines"]] == [(PAYMENT, "told", True)]
     assert all(p["reference"] for p in first["parameters"])
     morning = next(notice for notice in shown["notices"] if notice["stage"] == "morning")
     sent = [message for message in morning["messages"] if message["attempts"]]
@@ -241,6 +243,47 @@ def test_a_client_without_a_line_is_shown_the_polls_that_saw_none(lived: Place, 
     code, out = run(lived, *argv, client)
     assert code == 0
     assert "no line of this client" in out
+    assert f"{PAYMENT}  not told because not in the population" in out
+
+
+def test_who_asked_about_a_client_is_recorded_before_it_is_shown(changed: Place, run: Any, found: Any) -> None:
+    client = _winner(changed)
+    assert run(changed, "rules", "explain", "--client", client, "--day", str(DAY), *WHO)[0] == 0
+    newest = found(changed, "audit", "show", "--kind", "access", "--limit", "1")[0]
+    assert (newest["actor"], newest["data"]["by"], newest["data"]["reason"]) == ("person:zhang", "zhang", "test")
+    assert newest["client"] is not None
+    assert client not in json.dumps(newest)
+
+
+def test_a_day_is_proved_on_the_screen_as_a_workbook_and_as_a_page(
+    changed: Place, run: Any, found: Any, tmp_path: Path
+) -> None:
+    argv = ("report", "completeness", "--day", str(DAY))
+    code, out = run(changed, *argv)
+    assert (code, "complete: every client in one bucket" in out) == (0, True)
+    shown = found(changed, *argv, "--clients")
+    assert shown["good"] is True
+    for one in shown["populations"]:
+        assert sum(one["buckets"].values()) == one["clients"] == len(one["bucket_of"])
+    assert all(one["why"] == "" for one in shown["reconciled"])
+    book, page = tmp_path / "proof.xlsx", tmp_path / "proof.html"
+    assert run(changed, *argv, "--xlsx", str(book), "--html", str(page), "--clients")[0] == 0
+    listed = CalamineWorkbook.from_path(book).get_sheet_by_name("all clients").to_python()
+    assert len(listed) == 1 + sum(one["clients"] for one in shown["populations"])
+    assert shown["head"]["root"] in page.read_text()
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
+    assert run(changed, *argv, "--html", str(page))[0] == 2
+
+
+def test_a_row_taken_away_makes_the_proof_name_it(changed: Place, run: Any) -> None:
+    with sqlite3.connect(changed.folder / "state" / "duenotice.db") as db:
+        (id,) = db.execute("SELECT id FROM notices WHERE business_date = ? LIMIT 1", (str(DAY),)).fetchone()
+        db.execute("DELETE FROM notices WHERE id = ?", (id,))
+    db.close()
+    code, out = run(changed, "report", "completeness", "--day", str(DAY))
+    assert code == 1
+    assert id in out
+    assert "NOT complete" in out
 
 
 def test_a_key_never_seen_is_said_to_be_unknown(lived: Place, run: Any) -> None:

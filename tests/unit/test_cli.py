@@ -73,6 +73,7 @@ def test_every_command_has_help(noun: str, capsys: pytest.CaptureFixture[str]) -
         ["notices", "release", "--hold", "1", "--reason", "b"],
         ["notices", "release", "--hold", "1", "--by", "two words", "--reason", "b"],
         ["notices", "release", "--hold", "1", "--by", "zhang", "--reason", "line\nfeed"],
+        ["report", "completeness"],
         ["report", "sheet", "--poll", "1", "--rule", "r", "--out", "x"],
         ["--lang", "fr", "status"],
     ],
