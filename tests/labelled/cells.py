@@ -86,7 +86,7 @@ WAYS = (
     Way("bidi", "cix", "invalid", lambda text: text[:1] + "\u202e" + text[1:]),
     Way("zero width", "cix", "invalid", lambda text: text[:1] + "\u200b" + text[1:]),
     Way("control character", "cix", "invalid", lambda text: text + "\x07"),
-    Way("blank inside", "ci", "invalid", lambda text: text[:1] + " " + text[1:]),
+    Way("blank inside", "ci", "invalid", lambda text: text + " " + text),
     Way("overlong text", "cix", "invalid", lambda text: text + "长" * 4097),
 )
 

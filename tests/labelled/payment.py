@@ -216,7 +216,7 @@ class Book:
         spec = PARTS[part]
         way = rng.choice(ROWS) if rng.random() < 0.12 else ""
         if way == "unknown security":
-            code = "999999"
+            code = f"99999{lot}"
         elif way == "unknown account":
             account = "Z" + account[1:]
         allotted = rng.choice((0, 1, 10, 500, 1000)) if rng.random() < 0.2 else rng.choice((10, 500, 1000))
