@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from daemon.cards.nodes import Node
 from daemon.cards.template import Program
+from daemon.cards.words import Element
 from daemon.model.kinds import Type
 
 CATEGORIES = ("service", "marketing", "education")
@@ -134,7 +135,8 @@ class Variant:
 @dataclass(frozen=True, slots=True)
 class Card:
     """A card. `constants`: names with a fixed text (the firm's telephone number), signed with the card like its words.
-    `reviewed`: wordings that need a person's look and have had it (`words.py`)."""
+    `reviewed`: wordings that need a person's look and have had it (`words.py`). `requires`: what its wordings must contain
+    beside what the distribution's table asks; `public`: amounts of a product, which are nobody's secret."""
 
     name: str
     category: str
@@ -144,6 +146,8 @@ class Card:
     marks: Mapping[str, Mark] = field(default_factory=dict)
     reviewed: tuple[str, ...] = ()
     path: str = ""
+    requires: tuple[Element, ...] = ()
+    public: tuple[str, ...] = ()
 
     @property
     def family(self) -> str:

@@ -3,9 +3,10 @@ elements, forbidden wording, and its names against the kind. Pure; a card that l
 
 1. Names and types against what the rule offers (`known`), where given: an unknown name, a type that the kind gives
 otherwise. 2. Limits of the rich card (`rcs.Limits`) on button texts, numbers, links and the longest title and
-description. 3. SMS: the shortest text with every mark in front fits the parts at the usual longest values; no link;
-no second 【】. 4. Links: https, on the allow list; nothing personal in them, so only codes and enums that identify no
-client. 5. Required elements and forbidden wording (`words.py`), and the marks that delivery may set.
+description. 3. SMS: the shortest text with every mark in front fits the parts at the usual longest values; no link but
+to a host that may be linked there; no second 【】; amounts of the client only in a text that asks for an agreement.
+4. Links: https, on the allow list; nothing personal in them, so only codes and enums that identify no client.
+5. Required elements (`elements.py`) and forbidden wording (`words.py`), and the marks that delivery may set.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from itertools import pairwise
 from daemon.cards import rcs_lint, sms
 from daemon.cards.card import STANDARD_MARKS, Card, CardField, Suggestion, Text, Variant
 from daemon.cards.check import check
+from daemon.cards.elements import amounts, mark_amounts, missing
 from daemon.cards.lines import wording
 from daemon.cards.load import scope_of
 from daemon.cards.nodes import Literal, Show, literals, shows
 from daemon.cards.rcs import CTCU, Limits
 from daemon.cards.width import longest, width_of
-from daemon.cards.words import Element, ForbiddenWord, cleared, found_words, normal
+from daemon.cards.words import Element, ForbiddenWord, cleared, found_words
 from daemon.errors import Finding
 from daemon.model.kinds import STRINGS, Field, Type
 from daemon.yamlfile import near
@@ -42,22 +44,30 @@ def lint(
     words: tuple[ForbiddenWord, ...] = (),
     elements: tuple[Element, ...] = (),
     hosts: Collection[str] = (),
+    sms_hosts: Collection[str] = (),
     known: Mapping[str, Field | Type] | None = None,
     signature: str = "",
 ) -> list[Finding]:
     """All findings, sorted. `known`: what the rule offers by name, fields of the kind with their bounds; columns of
-    rows are looked up there too. `hosts`: where links may lead; none means no links. `signature`: the firm's, '' for
-    the longest."""
-    made = _Lint(card, limits, hosts, known, len(signature) + 2 if signature else SIGNATURE_ROOM)
+    rows are looked up there too. `hosts`: where links may lead, `sms_hosts`: where those in an SMS may; none means no
+    links. `signature`: the firm's, '' for the longest."""
+    made = _Lint(card, limits, hosts, sms_hosts, known, len(signature) + 2 if signature else SIGNATURE_ROOM)
     findings = [*made.names(), *made.marks(), *made.words(words), *made.wording_checks(elements)]
     return sorted(set(findings))
 
 
 class _Lint:
     def __init__(
-        self, card: Card, limits: Limits, hosts: Collection[str], known: Mapping[str, Field | Type] | None, room: int
+        self,
+        card: Card,
+        limits: Limits,
+        hosts: Collection[str],
+        sms_hosts: Collection[str],
+        known: Mapping[str, Field | Type] | None,
+        room: int,
     ) -> None:
         self._card, self._limits, self._hosts, self._room = card, limits, hosts, room
+        self._sms_hosts = sorted(sms_hosts)
         self._known = known
         self._scope = scope_of(card, {n: self._typed(f) for n, f in card.fields.items()})
 
@@ -115,6 +125,8 @@ class _Lint:
             if name not in self._card.marks:
                 allowed = ", ".join(STANDARD_MARKS)
                 yield Finding(self._card.path, 1, 1, "marks", f"no wording for the mark '{name}'", allowed)
+        for mark in self._card.marks.values():
+            yield from mark_amounts(self._card, mark, self._scope)
 
     def wording_checks(self, elements: tuple[Element, ...]) -> Iterator[Finding]:
         """Everything that is looked at per variant."""
@@ -126,7 +138,8 @@ class _Lint:
                 yield Finding(self._card.path, variant.line, 1, "suggestions", found, allowed)
             for suggestion in variant.suggestions:
                 yield from self._button(suggestion)
-            yield from self._elements(variant, elements)
+            yield from missing(self._card, variant, elements)
+            yield from amounts(self._card, variant, self._scope)
             for text in texts_of(variant):
                 yield from self._adjacent(text)
 
@@ -147,8 +160,10 @@ class _Lint:
             words = "".join(n.text for n in literals(text.nodes))
             if "【" in words or "】" in words:
                 yield self._finding(text, 1, "【 or 】 in an SMS text", "（ ）: the brackets mark the signature only")
-            if link := _LINK.search(words):
-                yield self._finding(text, 1, f"a link in an SMS text ({link.group()})", "no links in SMS")
+            if link := _LINK.search(self._without_allowed(words)):
+                allowed = f"https links to the hosts that rules/links.yaml allows in SMS: {', '.join(self._sms_hosts)}"
+                found = f"a link in an SMS text ({link.group()})"
+                yield self._finding(text, 1, found, allowed if self._sms_hosts else "no links in SMS")
         if not variant.sms:
             return
         last = variant.sms[-1].text
@@ -157,6 +172,11 @@ class _Lint:
         if length > room:
             found = f"up to {length} characters with signature and all marks in the shortest SMS text"
             yield self._finding(last, 1, found, f"{room} ({variant.sms_parts} parts)")
+
+    def _without_allowed(self, words: str) -> str:
+        """An SMS text's words without the links that may stand there."""
+        hosts = "|".join(map(re.escape, self._sms_hosts))
+        return re.sub(rf"https://(?:{hosts})(?=[/\s，。；]|$)[!-~]*", "", words) if hosts else words
 
     def _button(self, s: Suggestion) -> Iterator[Finding]:
         faults = list(rcs_lint.display_faults(s.key, s.text, self._limits))
@@ -203,24 +223,6 @@ class _Lint:
                 found = f"'{left.name}' and '{right.name}' with nothing between them"
                 yield self._finding(text, right.line, found, "a word or sign between two values")
 
-    def _elements(self, variant: Variant, elements: tuple[Element, ...]) -> Iterator[Finding]:
-        for e in elements:
-            if e.category != self._card.category or e.family not in ("*", self._card.family):
-                continue
-            if variant.when_mark and e.family != "*":
-                continue  # a withdrawal takes back what it no longer tells
-            if e.levels and variant.when_level and not set(e.levels) & set(variant.when_level):
-                continue
-            places = [variant.title, variant.description]
-            if e.place in ("card", "both") and not _has(e, places):
-                yield self._missing(e, variant.description, "title and description")
-            if e.place in ("sms", "both") and variant.sms and not _has(e, [variant.sms[0].text]):
-                yield self._missing(e, variant.sms[0].text, "the longest SMS text")
-
-    def _missing(self, e: Element, text: Text, where: str) -> Finding:
-        ways = [f"the field {f}" for f in e.fields] + [f"the words {p}" for p in e.phrases]
-        return self._finding(text, 1, f"no {e.name} in {where}", " or ".join(ways), e.basis)
-
     def words(self, forbidden: tuple[ForbiddenWord, ...]) -> Iterator[Finding]:
         """Forbidden wording in any text, pattern or button."""
         for text, line, said in self._said():
@@ -249,13 +251,3 @@ def texts_of(variant: Variant) -> Iterator[Text]:
     yield from (s.text for s in variant.sms)
     for s in variant.suggestions:
         yield from (t for t in (s.data, s.target) if t is not None)
-
-
-def _has(element: Element, texts: list[Text]) -> bool:
-    """Whether it is there. A text that could not be taken apart has a finding of its own and is not blamed again."""
-    if any(text.source and not text.nodes for text in texts):
-        return True
-    if any(show.name in element.fields for text in texts for show in shows(text.nodes)):
-        return True
-    said = normal("\n".join("".join(n.text for n in literals(text.nodes)) for text in texts))
-    return any(phrase in said for phrase in element.phrases)

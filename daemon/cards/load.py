@@ -17,6 +17,7 @@ from daemon.cards.check import BUILT_IN, check
 from daemon.cards.nodes import Literal, Node, fixed
 from daemon.cards.suggestions import read_suggestions
 from daemon.cards.template import TemplateProblems, compile_leaves, parse
+from daemon.cards.words import PLACES, Element, normal
 from daemon.errors import Finding
 from daemon.model.kinds import NUMBERS, STRINGS, Type
 from daemon.yamlfile import FindingsError, Place, Reader, YMap, describe, load, near
@@ -74,8 +75,12 @@ class _Loader:
         variants = [self._variant(v) for v in r.maps("variants")]
         self._order(r, variants)
         reviewed = r.opt_texts("reviewed")
+        requires, public = self._requires(r, name, category), r.opt_texts("public")
+        for one in public:
+            if one not in fields:
+                r.refuse("public", f"the name '{one}'", ", ".join(fields), near(one, fields))
         r.done()
-        return Card(name, category, fields, tuple(variants), constants, marks, reviewed, self.path)
+        return Card(name, category, fields, tuple(variants), constants, marks, reviewed, self.path, requires, public)
 
     def refuse(self, place: Place, key: str, found: str, allowed: str, hint: str = "") -> None:
         self.findings.append(Finding(self.path, *place, key, found, allowed, hint))
@@ -118,6 +123,23 @@ class _Loader:
             if field:
                 columns[field.name] = field
         return CardField(name, None, False, 0, columns, entry.key_place(name)[0])
+
+    def _requires(self, r: Reader, card: str, category: str) -> tuple[Element, ...]:
+        """What the wordings must contain by the card's own word: fields or phrases, where, and at which levels."""
+        made = []
+        for one in r.opt_maps("requires"):
+            fields, phrases = one.opt_texts("fields"), tuple(map(normal, one.opt_texts("words")))
+            for name in fields:
+                if name not in self.scope:
+                    one.refuse("fields", f"the name '{name}'", ", ".join(sorted(self.scope)), near(name, self.scope))
+            if not fields and not phrases:
+                one.refuse("fields", "neither fields nor words", "at least one of them")
+            place, levels = one.opt_choice("in", PLACES, "both"), one.opt_texts("levels")
+            family = card.split("/", 1)[0]
+            name, basis = one.text("element", 80), one.opt_text("basis", "", 200)
+            made.append(Element(category, family, levels, name, fields, phrases, place, basis))
+            one.done()
+        return tuple(made)
 
     def _constants(self, r: Reader) -> dict[str, str]:
         constants = {}

@@ -17,7 +17,7 @@ from importlib.resources import files
 from daemon.errors import ConfigError
 
 ACTIONS = ("block", "block_if_describing_product", "review")
-PLACES = ("card", "sms", "both")
+PLACES = ("card", "sms", "both", "agreed")
 
 
 @dataclass(frozen=True, slots=True)

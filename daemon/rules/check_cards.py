@@ -4,7 +4,8 @@ Pure. Every mistake is a finding at its place; what a card says by itself is the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from daemon.cards.card import Card, Variant
 from daemon.cards.lint import lint
@@ -17,9 +18,17 @@ from daemon.rules.nodes import And, Compare, Literal, Name, Node
 from daemon.yamlfile import near
 
 
-def wording_of(card: Card, hosts: Collection[str], known: Mapping[str, Field | Type] | None = None) -> list[Finding]:
+class Links(NamedTuple):
+    """Where links may lead: `card` those of buttons, `sms` those in an SMS text. Elsewhere none may."""
+
+    card: tuple[str, ...] = ()
+    sms: tuple[str, ...] = ()
+
+
+def wording_of(card: Card, links: Links, known: Mapping[str, Field | Type] | None = None) -> list[Finding]:
     """What the lint says of a card; `known`: what its rule offers, None where that cannot be told."""
-    return lint(card, CTCU, words=shipped_words(), elements=shipped_elements(), hosts=hosts, known=known)
+    words, elements = shipped_words(), shipped_elements()
+    return lint(card, CTCU, words=words, elements=elements, hosts=links.card, sms_hosts=links.sms, known=known)
 
 
 class CardCheck:

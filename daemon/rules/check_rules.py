@@ -12,7 +12,7 @@ from itertools import combinations
 from daemon.cards.card import Card
 from daemon.errors import Finding
 from daemon.model.kinds import PERSONAL_TYPES, FactKind, Field, Scalar, Type
-from daemon.rules.check_cards import CardCheck, wording_of
+from daemon.rules.check_cards import CardCheck, Links, wording_of
 from daemon.rules.checks import Expressions
 from daemon.rules.expressions import ExpressionError, names_in, parse
 from daemon.rules.gates import ANY_OTHER
@@ -35,11 +35,11 @@ class RuleCheck:
         kinds: Mapping[str, FactKind],
         parameters: Mapping[str, Parameter],
         cards: Mapping[str, Card],
-        hosts: tuple[str, ...],
+        links: Links,
         findings: list[Finding],
     ) -> None:
         self._file, self._rule, self._r = file, file.rule, file.r
-        self._kinds, self._parameters, self._cards, self._hosts = kinds, parameters, cards, hosts
+        self._kinds, self._parameters, self._cards, self._links = kinds, parameters, cards, links
         self._findings = findings
         self._expressions = Expressions(file.rule.path, findings)
         self._lets: dict[str, ExprType] = {}
@@ -240,7 +240,7 @@ class RuleCheck:
             return
         conditions = {level.name: _parsed(level.when) for level in self._rule.levels}
         CardCheck(self._file, card, conditions, self._findings).run()
-        self._findings += wording_of(card, self._hosts, offered)
+        self._findings += wording_of(card, self._links, offered)
 
     def _offered(self) -> dict[str, Field | Type]:
         offered: dict[str, Field | Type] = dict(self._kind.fields)

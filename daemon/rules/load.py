@@ -25,7 +25,7 @@ from daemon.errors import ConfigError, Finding
 from daemon.model.calendar import Calendar
 from daemon.model.kinds import FactKind
 from daemon.rules.calendars import read_calendar
-from daemon.rules.check_cards import wording_of
+from daemon.rules.check_cards import Links, wording_of
 from daemon.rules.check_rules import RuleCheck
 from daemon.rules.digest import digest
 from daemon.rules.load_cases import read_cases
@@ -146,13 +146,13 @@ class _Loader:
 
     def ruleset(self) -> RuleSet:
         references = self._references()
-        hosts = self._hosts()
+        links = self._links()
         statuses = self._statuses()
         calendars = self._calendars()
         kinds = read_kinds(self._readers("kind"), references, self.findings)
         parameters = self._parameters(references, kinds)
         cards = self._cards()
-        rules = self._rules(references, kinds, parameters, cards, hosts, statuses)
+        rules = self._rules(references, kinds, parameters, cards, links, statuses)
         cases = self._cases(rules, kinds, parameters, cards)
         return RuleSet(
             digest(self._files),
@@ -164,7 +164,7 @@ class _Loader:
             cards,
             cases,
             references,
-            hosts,
+            links.card,
             statuses,
         )
 
@@ -188,15 +188,16 @@ class _Loader:
             return read_references(r)
         return {}
 
-    def _hosts(self) -> tuple[str, ...]:
+    def _links(self) -> Links:
         for r in self._readers("links").values():
-            hosts = r.texts("hosts", 0)
-            for host in hosts:
-                if not _HOST.fullmatch(host):
-                    r.refuse("hosts", f"'{host}'", "a host name such as m.example.com")
+            found = Links(r.texts("hosts", 0), r.opt_texts("sms_hosts"))
+            for key, hosts in (("hosts", found.card), ("sms_hosts", found.sms)):
+                for host in hosts:
+                    if not _HOST.fullmatch(host):
+                        r.refuse(key, f"'{host}'", "a host name such as m.example.com")
             r.done()
-            return hosts
-        return ()
+            return found
+        return Links()
 
     def _statuses(self) -> dict[str, StatusTable]:
         for r in self._readers("statuses").values():
@@ -246,17 +247,17 @@ class _Loader:
         kinds: Mapping[str, FactKind],
         parameters: Mapping[str, Parameter],
         cards: Mapping[str, Card],
-        hosts: tuple[str, ...],
+        links: Links,
         statuses: Mapping[str, StatusTable],
     ) -> dict[str, Rule]:
         self._read = {name: read_rule(r, name, references, statuses) for name, r in self._readers("rule").items()}
         found: dict[str, Rule] = {}
         for name, file in self._read.items():
-            if RuleCheck(file, kinds, parameters, cards, hosts, self.findings).run():
+            if RuleCheck(file, kinds, parameters, cards, links, self.findings).run():
                 found[name] = file.rule
         told = {file.rule.card for file in self._read.values()}
         for name in sorted(set(cards) - told):
-            self.findings += wording_of(cards[name], hosts)
+            self.findings += wording_of(cards[name], links)
         for name, path in self._paths["rule"].items():
             if name not in self._paths["cases"]:
                 allowed = f"{name}.cases.yaml beside it"

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from daemon.cards.card import Card, Variant
 from daemon.model.kinds import Derived, Scalar
-from daemon.rules.check_cards import covers, wording_of
+from daemon.rules.check_cards import Links, covers, wording_of
 from daemon.rules.expressions import parse
 from daemon.rules.mutant import Mutant
 from daemon.rules.mutate_expressions import UNITS, shifted_time, unit_of, variations
@@ -146,10 +146,10 @@ class _Maker:
 
     def card(self) -> Iterator[Mutant]:
         card: Card = self.ruleset.cards[self.rule.card]
-        known = set(wording_of(card, self.ruleset.hosts, {}))
+        known = set(wording_of(card, Links(self.ruleset.hosts), {}))
         for variant, operator, before, after, key, variants in _reworded(card.variants):
             changed = replace(card, variants=variants)
-            if not _hidden(variants) and set(wording_of(changed, self.ruleset.hosts, {})) <= known:
+            if not _hidden(variants) and set(wording_of(changed, Links(self.ruleset.hosts), {})) <= known:
                 ruleset = replace(self.ruleset, cards={**self.ruleset.cards, card.name: changed})
                 site = f"card.{variant.name}{'.' if key else ''}{key}"
                 yield self.mutant(site, operator, before, after, card.path, variant.line, ruleset)

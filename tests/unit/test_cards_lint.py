@@ -46,6 +46,7 @@ variants:
       咨询{{ firm_phone }}
     sms: ["应缴{{ due|money }}元，咨询{{ firm_phone }}"]
     sms_parts: 2
+public: [due]
 """
 
 
@@ -79,7 +80,7 @@ MISTAKES = [
     ("{{ firm_phone }}\", text", "{{ code }}\", text", 16, "'?'"),
     ("title: 缴款通知", "title: " + "长" * 201, 19, "up to 201 characters"),
     ("      咨询{{ firm_phone }}\n", "", 21, "no contact in title and description"),
-    ("，咨询{{ firm_phone }}\"", "\"", 23, "no contact in the longest SMS text"),
+    ("，咨询{{ firm_phone }}\"", "\"", 23, "no contact in the SMS text"),
     ("元，咨询", "元，见www.example.com，咨询", 23, "a link in an SMS text"),
     ("[\"应缴", "[\"【紧急】应缴", 23, "【 or 】"),
     ("[\"应缴", "[\"" + "长" * 90 + "应缴", 23, "in the shortest SMS text"),
@@ -223,3 +224,68 @@ def test_spaced_out_or_wide_wording_is_still_found(word: object, gap: str, wide:
     category = forbidden.category if forbidden.category != "all" else "service"
     assert forbidden in list(found_words(text, shipped_words(), category))
     assert not cleared(text, forbidden, ())
+
+
+SECRET = CARD.replace("public: [due]\n", "")
+SMS = 'sms: ["应缴{{ due|money }}元，咨询{{ firm_phone }}"]'
+
+
+def with_sms(*texts: str, more: str = "") -> str:
+    """The card with these SMS texts and one amount that is the client's."""
+    assert SMS in SECRET
+    fields = SECRET.replace("  - due money\n", "  - due money\n  - agreed bool?\n", 1)
+    return fields.replace(SMS, "sms:\n" + "\n".join(f"      - {text}" for text in texts), 1) + more
+
+
+AMOUNT = "{if: agreed, text: '应缴{{ due|money }}元，咨询{{ firm_phone }}'}"
+SHORT = "有缴款，咨询{{ firm_phone }}"
+
+
+def test_an_amount_of_the_client_stands_only_where_the_client_agreed() -> None:
+    (finding,) = found(SECRET)
+    assert (finding.line, finding.found) == (23, "the amount 'due' in an SMS text for every client")
+    assert "a last text without" in finding.allowed
+    assert found(with_sms(AMOUNT, SHORT)) == []
+    (finding,) = found(with_sms(AMOUNT, "应缴{{ due|money }}元，咨询{{ firm_phone }}"))
+    assert finding.key == "variants[1].sms[2]"
+
+
+def test_an_amount_in_a_row_or_a_mark_is_one_too() -> None:
+    rows = with_sms(AMOUNT, "\"{{ items|lines('{paid|money}元', 2) }}，咨询{{ firm_phone }}\"")
+    rows = rows.replace("  - agreed bool?\n", "  - agreed bool?\n  - items: [paid money]\n")
+    assert [f.found for f in found(rows)] == ["the amount 'paid' in an SMS text for every client"]
+    mark = with_sms(AMOUNT, SHORT).replace("late: 补发。", "late: '补发，应缴{{ due|money }}元。'")
+    assert [f.found for f in found(mark)] == ["the amount 'due' in an SMS text for every client"]
+
+
+def test_every_sms_text_has_what_both_ask_for() -> None:
+    (finding,) = found(with_sms(AMOUNT, "有缴款，请登录App查看"))
+    assert (finding.found, finding.key) == ("no contact in every SMS text", "variants[1].sms[2]")
+
+
+def test_a_card_may_ask_for_more_of_itself() -> None:
+    asks = "requires:\n  - {element: 金额, fields: [due], in: agreed, basis: 业务规程}\n"
+    asks += "  - {element: 后果, words: [视为放弃], in: both}\n"
+    told = [(f.found, f.allowed, f.hint) for f in found(with_sms(AMOUNT, SHORT, more=asks))]
+    lacks = ("the words 视为放弃", "")
+    assert told.count(("no 后果 in every SMS text", *lacks)) == 2
+    assert ("no 后果 in title and description", *lacks) in told
+    assert len(told) == 3  # the amount is in the card and in the text of those who agreed, and not asked of the other
+    good = with_sms(AMOUNT.replace("元，", "元，逾期视为放弃，"), SHORT.replace("，", "，逾期视为放弃，"), more=asks)
+    assert found(good.replace("元。\n      咨询", "元，逾期视为放弃。\n      咨询")) == []
+    (finding,) = found(
+        with_sms("{if: agreed, text: '有缴款，咨询{{ firm_phone }}'}", SHORT, more=asks.split("  - {element: 后果")[0])
+    )
+    assert (finding.found, finding.hint) == ("no 金额 in an SMS text with amounts", "业务规程")
+
+
+def test_a_link_in_an_sms_leads_only_where_the_firm_allows_it() -> None:
+    card = load_card(CARD.replace("元，咨询", "元，见https://m.example.com/a，咨询").encode(), "t.card.yaml")
+    words = {"words": shipped_words(), "elements": shipped_elements(), "hosts": HOSTS}
+    assert [f.allowed for f in lint(card, **words)] == ["no links in SMS"]  # type: ignore[arg-type]
+    assert lint(card, **words, sms_hosts=("m.example.com",)) == []  # type: ignore[arg-type]
+    (finding,) = lint(card, **words, sms_hosts=("example.com",))  # type: ignore[arg-type]
+    assert finding.allowed == "https links to the hosts that rules/links.yaml allows in SMS: example.com"
+    for bad in ("http://m.example.com/a", "https://m.example.com.evil.cn/a", "m.example.com"):
+        other = load_card(CARD.replace("元，咨询", f"元，见{bad}，咨询").encode(), "t.card.yaml")
+        assert any("a link in an SMS" in f.found for f in lint(other, **words, sms_hosts=("m.example.com",))), bad  # type: ignore[arg-type]

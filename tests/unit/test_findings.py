@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.cards.words import shipped_elements
 from daemon.cli.findings import chinese, phrases, said
 from daemon.errors import Finding
 from tests.builders_rules import BAD, ROOT, loaded_mistake
@@ -95,8 +96,15 @@ def test_a_finding_reads_like_a_sentence_in_either_language() -> None:
     assert said(whole, "zh") == "rules/a.yaml: file: 现为300000 字节，应为最多 262144 字节"
 
 
+def test_every_required_element_has_a_chinese_name() -> None:
+    for element in shipped_elements():
+        told = chinese(f"no {element.name} in title and description")
+        assert told is not None and told.startswith("标题和正文中没有") and not told.isascii(), element.name
+        assert re.search("[a-z]", told) is None, told
+
+
 def test_what_varies_is_translated_but_for_names() -> None:
-    assert chinese("no account tail in the longest SMS text") == "最长的短信文本中没有账户尾号"
+    assert chinese("no account tail in the SMS text") == "短信文本中没有账户尾号"
     assert chinese("a list of at least 2") == "至少 2 项的列表"
     assert chinese("the name 'nothing'") == "名称“nothing”"
     assert chinese("a phrase that nobody wrote") is None
