@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ from daemon.store.db import Store
 from daemon.store.rulesets import Active
 from daemon.world import World, make_world
 from tests.builders_rules import shipped_files
-from tests.builders_signing import TODAY, list_bytes, put_list
+from tests.builders_signing import PEOPLE, TODAY, list_bytes, put_list
 from tests.builders_store import new_store
 
 NOON = datetime(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=SHANGHAI)
@@ -53,16 +53,15 @@ def variant(number: int) -> RuleSet:
 class SignedOffice:
     """One installation. `boot` starts its daemon anew, as a restart does; `reload` is its SIGHUP."""
 
-    def __init__(self, root: Path, *, unsigned: bool = False, pin: bool = True) -> None:
+    def __init__(self, root: Path, *, unsigned: bool = False, people: Mapping[str, Sequence[str]] = PEOPLE) -> None:
         self.root, self.unsigned = root, unsigned
         self.now = NOON
         self.store: Store = new_store(root / "state")
         self.write(variant(0))
-        put_list(root, 1, list_bytes())
-        if pin:
-            found = read_signers(list_bytes(), "1.yaml")
-            with self.store.write() as tx:
-                acts.keep_list(tx, 1, found.digest, found.raw, by=(), actor="person:test", now=self.now)
+        put_list(root, 1, list_bytes(1, people))
+        found = read_signers(list_bytes(1, people), "1.yaml")
+        with self.store.write() as tx:
+            acts.keep_list(tx, 1, found.digest, found.raw, by=(), actor="person:test", now=self.now)
         self.activation: Activation | None = None
 
     @property

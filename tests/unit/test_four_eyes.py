@@ -1,0 +1,302 @@
+"""Nobody activates a rule set alone: any commands of one person, who writes everything in the folder and restarts at will.
+
+The person stands on the list as author, approver and security administrator at once, holds further keys, signs under any
+name, moves, alters and copies approvals of others, old, expired and unfinished ones among them, writes lists of signers,
+edits, breaks and links files, turns development mode on, waits, stops rules. Now and then two others approve a set, as they may.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from daemon.clock import SHANGHAI
+from daemon.errors import StoreConflict
+from daemon.rules.approvals import APPROVAL, EMERGENCY, NAMESPACE
+from daemon.rules.digest import digest
+from daemon.security import sshsig
+from daemon.store import acts, pages, rulesets, trail
+from tests.builders_rules import shipped
+from tests.builders_signing import PEOPLE, approved, key, list_bytes, put, put_list, signed, statement
+from tests.office import SignedOffice, variant
+
+ME = "me"
+KEYS = (ME, "second", "third")
+"""Keys that the person holds; the list knows the first."""
+NAMES = (ME, "ME", "ｍｅ", "wang", "li", "sun", "zhou", "nobody")
+LIST = {**PEOPLE, ME: ("author", "approver", "security_administrator")}
+SETS = 3
+RULE = "margin/maintenance"
+
+sets = st.integers(0, SETS - 1)
+names, keys = st.sampled_from(NAMES), st.sampled_from(KEYS)
+
+
+class OnePerson(RuleBasedStateMachine):
+    """`approved`: (digest, version) of every set that two other people have signed."""
+
+    @initialize()
+    def installed(self) -> None:
+        self.office = SignedOffice(Path(tempfile.mkdtemp(prefix="duenotice-")) / "office", people=LIST)
+        self.approved: set[tuple[str, int]] = set()
+        self.latest = 0
+        self.two_others_sign(0)
+        self.office.boot()
+        self.two_others_sign(1)
+        self.office.write(variant(1))
+        self.office.reload()
+        self._unfinished()
+
+    def _unfinished(self) -> None:
+        """What lies about: a half of two approvals that cannot be completed any more, one that has expired, one superseded."""
+        late = {"expires": self.office.day - timedelta(days=1), "effective": self.office.day - timedelta(days=9)}
+        for name, more in (("late", late), ("superseded", {"previous": variant(0).digest})):
+            said = statement(variant(2), "approver", "li", **{**self.office.following, **more})
+            put(self.office.root, variant(2).digest, [replace(signed(said), name=f"{name}.json")])
+
+    def teardown(self) -> None:
+        if hasattr(self, "office"):
+            self.office.close()
+            shutil.rmtree(self.office.root.parent)
+
+    # what others do, as they may
+
+    def two_others_sign(self, which: int) -> None:
+        said = {**self.office.following, "effective": self.office.day, "signed_on": self.office.day}
+        said["version"] = max(self.latest + 1, int(str(said["version"])))
+        self.latest = said["version"]
+        put(self.office.root, variant(which).digest, approved(variant(which), **said))
+        self.approved.add((variant(which).digest, said["version"]))
+
+    @rule(which=sets)
+    def others_approve(self, which: int) -> None:
+        self.two_others_sign(which)
+
+    # what the one person does
+
+    @rule(which=sets)
+    def edit(self, which: int) -> None:
+        self._clear()
+        self.office.write(variant(which))
+
+    @rule()
+    def edit_a_little(self) -> None:
+        path = self.office.root / "rules" / "links.yaml"
+        if path.is_file() and not path.is_symlink():
+            path.write_bytes(path.read_bytes().removesuffix(b"# mine\n") + b"# mine\n")
+
+    @rule(how=st.sampled_from(["link", "folder gone", "foreign file"]))
+    def spoil(self, how: str) -> None:
+        rules, links = self.office.root / "rules", self.office.root / "rules" / "links.yaml"
+        if how == "link" and links.is_file() and not links.is_symlink():
+            elsewhere = self.office.root / "elsewhere"
+            elsewhere.write_bytes(links.read_bytes())
+            links.unlink()
+            links.symlink_to(elsewhere)
+        elif how == "folder gone" and rules.is_dir():
+            shutil.rmtree(self.office.root / "templates", ignore_errors=True)
+        elif how == "foreign file":
+            (rules / "extra.yaml").write_text("x: 1\n")
+
+    def _clear(self) -> None:
+        for path in (self.office.root / "rules" / "links.yaml", self.office.root / "rules" / "extra.yaml"):
+            path.unlink(missing_ok=True)
+
+    @rule(
+        which=sets,
+        role=st.sampled_from(["author", "approver"]),
+        name=names,
+        with_key=keys,
+        purpose=st.sampled_from([APPROVAL, APPROVAL, EMERGENCY]),
+        version=st.integers(-1, 3),
+        days=st.tuples(st.integers(-1, 1), st.integers(0, 9)),
+        starts=st.booleans(),
+        copies=st.booleans(),
+    )
+    def sign(
+        self,
+        which: int,
+        role: str,
+        name: str,
+        with_key: str,
+        purpose: str,
+        version: int,
+        days: Any,
+        starts: bool,
+        copies: bool,
+    ) -> None:
+        """A statement about a set, or a copy of another's with what the person likes instead, signed with any key."""
+        office = self.office
+        first = office.day + timedelta(days=days[0])
+        said: dict[str, Any] = {
+            **office.following,
+            "purpose": purpose,
+            "reason": "so",
+            "starts": (RULE,) if starts else (),
+        }
+        said["version"] = max(1, said["version"] + version)
+        said |= {"effective": first, "expires": first if purpose == EMERGENCY else first + timedelta(days=days[1])}
+        made = statement(variant(which), role, name, **said)
+        others = self._files(variant(which).digest)
+        if copies and others:
+            from daemon.rules.approvals import read_statement
+
+            made = replace(read_statement(others[0].read_bytes()), role=role, principal=name, starts=made.starts)
+        put(
+            office.root, variant(which).digest, [replace(signed(made, with_key), name=f"{role}-{name}-{with_key}.json")]
+        )
+
+    def _files(self, name: str) -> list[Path]:
+        folder = self.office.root / "rules" / "approvals" / name
+        return sorted(
+            p for p in folder.glob("*.json") if "wang" in p.name or "late" in p.name or "superseded" in p.name
+        )
+
+    @rule(source=sets, onto=sets)
+    def copy_approvals(self, source: int, onto: int) -> None:
+        office = self.office
+        there = office.root / "rules" / "approvals"
+        files = sorted((there / variant(source).digest).glob("*.json*"))
+        (there / variant(onto).digest).mkdir(parents=True, exist_ok=True)
+        for path in files:
+            shutil.copyfile(path, there / variant(onto).digest / f"copied-{path.name}") if source != onto else None
+
+    @rule(
+        which=sets, how=st.sampled_from(["other set", "other role", "signature again", "swap", "delete"]), with_key=keys
+    )
+    def alter_approvals(self, which: int, how: str, with_key: str) -> None:
+        folder = self.office.root / "rules" / "approvals" / variant(which).digest
+        for path in sorted(folder.glob("*.json"))[:2]:
+            raw, signature = path.read_bytes(), path.with_name(path.name + ".sig")
+            if how == "other set":
+                path.write_bytes(
+                    raw.replace(variant(which).digest.encode(), variant((which + 1) % SETS).digest.encode())
+                )
+            elif how == "other role":
+                path.write_bytes(raw.replace(b'"role":"author"', b'"role":"approver"'))
+            elif how == "signature again":
+                signature.write_bytes(sshsig.sign(key(with_key), NAMESPACE, raw))
+            elif how == "swap":
+                signature.rename(signature.with_name("other.json.sig"))
+            else:
+                path.unlink()
+
+    @rule(
+        version=st.integers(1, 3),
+        name=st.sampled_from(["wang", "li", "myself", ME]),
+        with_key=keys,
+        signers=st.lists(keys, max_size=3),
+    )
+    def write_a_list(self, version: int, name: str, with_key: str, signers: list[str]) -> None:
+        """A list of signers in which another name has a key of the person's, signed with the person's keys."""
+        from tests.builders_signing import entry
+
+        people = {n: roles for n, roles in LIST.items() if n != name}
+        mine = entry(name, ("author", "approver", "security_administrator"), line=key(with_key).public.line)
+        put_list(self.office.root, version, list_bytes(version, people, mine), signers)
+
+    @rule()
+    def pin_again(self) -> None:
+        raw = list_bytes(1, {**LIST, "myself": ("author", "approver")})
+        with pytest.raises(StoreConflict), self.office.store.write() as tx:
+            acts.keep_list(tx, 1, "0" * 64, raw, by=(), actor="person:me", now=self.office.now)
+
+    @rule(unsigned=st.booleans())
+    def restart(self, unsigned: bool) -> None:
+        self.office.unsigned = unsigned
+        self.office.boot()
+
+    @rule()
+    def reload(self) -> None:
+        self.office.reload()
+
+    @rule(hours=st.sampled_from([1, 12, 30, 80]))
+    def wait(self, hours: int) -> None:
+        self.office.later(hours=hours)
+
+    @rule()
+    def stop(self) -> None:
+        with self.office.store.write() as tx:
+            if RULE not in acts.stopped_rules(tx, self.office.now):
+                acts.stop(tx, RULE, by=ME, reason="so", now=self.office.now, rule_set=None)
+
+    # what holds whatever was done
+
+    @invariant()
+    def two_others_signed_what_is_active(self) -> None:
+        active = self.office.active
+        assert active is not None
+        assert active.mode in (rulesets.SIGNED, rulesets.EMERGENCY)
+        if active.mode == rulesets.SIGNED:
+            assert (active.digest, active.version) in self.approved
+        else:
+            assert active.until is not None
+            assert self.office.now < active.until <= _close(active.at)
+        with self.office.store.read() as tx:
+            assert digest(rulesets.files_of(tx, active.digest)) == active.digest
+
+    @invariant()
+    def one_emergency_start_between_two_approvals_and_it_is_loud(self) -> None:
+        with self.office.store.read() as tx:
+            done = [record for _, record in trail.of_kind(tx, "rules.activated")]
+            loud = [row for row in pages.pages_of(tx, open_only=False) if row["key"] == "emergency"]
+        highest, used = 0, False
+        for record in done:
+            if record.data["mode"] == "signed":
+                assert record.data["version"] >= highest, "versions only rise"
+                used = used and record.data["version"] == highest
+                highest = record.data["version"]
+            else:
+                assert not used, "a second emergency start"
+                used = True
+        starts = [record for record in done if record.data["mode"] == "emergency"]
+        assert sum("alone" in row["sentence"] for row in loud) == len(starts)
+
+    @invariant()
+    def the_pinned_list_stays(self) -> None:
+        with self.office.store.read() as tx:
+            row = acts.newest_list(tx)
+        assert row is not None
+        assert bytes(row["bytes"]) == list_bytes(1, LIST)
+
+    @invariant()
+    def a_stopped_rule_runs_only_on_two_signatures_or_in_an_emergency(self) -> None:
+        with self.office.store.read() as tx:
+            started = [record for _, record in trail.of_kind(tx, "rules.started")]
+        assert all("until" in record.data for record in started)
+
+
+def _close(at: datetime) -> datetime:
+    """15:00 of the session after a moment's day."""
+    session = shipped().calendar.add(at.astimezone(SHANGHAI).date(), 1)
+    return datetime(session.year, session.month, session.day, 15, tzinfo=SHANGHAI).astimezone(UTC)
+
+
+def play(examples: int, steps: int = 30) -> None:
+    run_state_machine_as_test(
+        OnePerson,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+        ),
+    )  # type: ignore[no-untyped-call]
+
+
+def test_no_commands_of_one_person_activate_a_set() -> None:
+    play(12)
+
+
+@pytest.mark.slow
+def test_no_commands_of_one_person_activate_a_set_in_many_tries() -> None:
+    play(400)
