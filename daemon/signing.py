@@ -165,7 +165,7 @@ def diff_report_of(
         clients = {name: len(found["clients"][name]) for name in ("added", "removed", "differently")}
         parts = sum(int(one["after_parts"]) - int(one["before_parts"]) for one in found["sms"])
         late = len(found["deadlines"]["after"])
-        days = found["days"]
+        days, rules = found["days"], set(found["rules"])
     except (KeyError, TypeError, ValueError):
         return None, [_said("--diff-report", "another document", "the result of `duenotice rules diff --json`")]
     if found.get("digest") != digest_of(found):
@@ -173,6 +173,8 @@ def diff_report_of(
     if pair != (baseline.digest, ruleset.digest):
         here = f"{baseline.digest[:12]} to {ruleset.digest[:12]}"
         wrong.append(_said("--diff-report", f"a difference of {str(pair[0])[:12]} to {str(pair[1])[:12]}", here))
+    if missing := sorted(set(ruleset.rules) - rules):
+        wrong.append(_said("--diff-report", f"a difference without {', '.join(missing)}", "one of all rules"))
     span = f"{days[0]}..{days[-1]}" if days else ""
     return Report(str(found.get("digest")), {"days": span, **clients, "sms_parts": parts, "late": late}), wrong
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,14 @@ from daemon.activation import Activation
 from daemon.cli import main
 from daemon.cli.place import now, today
 from daemon.compose import rulebook
+from daemon.report.diff import difference
 from daemon.rules.load import load, read_folder
 from daemon.rules.reviews import weak_references
 from daemon.security import signerkey
 from tests.builders_day import Place
+from tests.builders_rules import shipped
 from tests.builders_signing import entry, list_bytes
+from tests.unit.test_diff import notice, simulation
 
 PASSPHRASE = "four words and a number 7"
 RULE = "margin/maintenance"
@@ -180,27 +184,25 @@ def test_a_change_of_what_is_active_needs_its_difference(firm: Place, run: Run) 
     assert (code, "--diff-report" in out) == (1, True)
     new = load(read_folder(firm.folder)).required().digest
     for before, good in (("0" * 64, False), (old, True)):
-        difference = firm.folder / "diff.json"
-        difference.write_text(json.dumps(differing(before, new)))
-        code, out = sign(firm, run, "wang", "author", "--diff-report", str(difference))
+        path = firm.folder / "diff.json"
+        path.write_text(json.dumps(differing(before, new)))
+        code, out = sign(firm, run, "wang", "author", "--diff-report", str(path))
         assert (code == 0) is good, out
     assert "added 1" in out
-    changed = json.loads(difference.read_text()) | {"days": []}
-    difference.write_text(json.dumps(changed))
-    code, out = sign(firm, run, "wang", "author", "--diff-report", str(difference))
+    changed = json.loads(path.read_text()) | {"sms": []}
+    path.write_text(json.dumps(changed))
+    code, out = sign(firm, run, "wang", "author", "--diff-report", str(path))
     assert (code, "was changed" in out) == (1, True)
     assert reload(firm) == old
 
 
 def differing(before: str, after: str) -> dict[str, Any]:
-    """The result of a difference in which one client is added (report/diff.py)."""
-    from daemon.report.simulated import signed
-
-    clients = {"added": [{"rule": RULE, "client": 1}], "removed": [], "differently": []}
-    sets = {"before": {"rule_set": before}, "after": {"rule_set": after}}
-    sms = [{"rule": RULE, "before_texts": 1, "before_parts": 2, "after_texts": 2, "after_parts": 4}]
-    days = ["2024-02-01", "2024-02-02"]
-    return signed({**sets, "clients": clients, "sms": sms, "deadlines": {"before": [], "after": []}, "days": days})
+    """The result of a difference in which one client is added."""
+    old, new = (
+        simulation(name[0], *notices) for name, notices in ((before, [notice(1)]), (after, [notice(1), notice(2)]))
+    )
+    every = tuple(sorted(shipped().rules))
+    return difference(replace(old, digest=before, rules=every), replace(new, digest=after, rules=every))
 
 
 def test_one_person_stops_a_rule_and_status_shows_it(firm: Place, run: Run) -> None:
