@@ -21,6 +21,7 @@ from daemon.demo.day_files import day_files
 from daemon.demo.fill import Fill
 from daemon.demo.holdings import open_on
 from daemon.demo.people import Numbers, person
+from daemon.demo.products import limit_from
 from daemon.demo.public import Public, read_public
 
 COUNTER = "counter.sqlite"
@@ -80,7 +81,7 @@ def generate(folder: Path, *, clients: int = 10_000, seed: int, days: Sequence[d
 def _families(facts: Public, day: date) -> tuple[str, ...]:
     known = {
         "ipo": any(i.regime == "credit_apply" for i in paid_on(facts.issues, day)),
-        "fund": bool(open_on(facts.windows, day)),
+        "fund": bool(open_on(facts.windows, day)) or any(limit_from(c) == day for c in facts.changes),
         "margin": day in facts.closes.prices,
     }
     return tuple(family for family, real in known.items() if real)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.demo.files_out import write_csv
 from daemon.store import consents, subjects
 from tests.scenarios.plays import ONE, TWO
 from tests.world import Office, Play, Result, Scenario, at, phone
@@ -96,6 +97,28 @@ def test_a_window_withdrawn_after_it_was_told_is_taken_back(tmp_path: Path) -> N
     result = play(announced([OPENS]), HOLDERS, [OPENS], tmp_path, *acts)
     assert result.told_at[f"{ONE} correction/1"] == "13:30"
     assert "自2024年3月28日起开放的通知，经核对已不再适用" in text(result, "撤回")
+
+
+def test_days_that_move_after_every_stage_ended_untold_make_a_task_that_says_what_to_tell(tmp_path: Path) -> None:
+    days = [date(2024, 3, 26), date(2024, 3, 27), date(2024, 4, 15)]
+    later = {"start": "2024-04-22", "end": "2024-04-30", "notice_date": "2024-03-26"}
+
+    def fill(office: Office) -> None:
+        announced(days[:1])(office)
+        office.fund_day(days[1], withdrawn)
+        # the sample's announcement is over by then: the file of 2024-03-26 stands for it
+        office.fund_day(days[2])
+        rows = (office.folder / "fund_windows_20240326.csv").read_text().splitlines()
+        names = rows[0].split(",")
+        row = dict(zip(names, next(one for one in rows if one.startswith(CODE)).split(","), strict=True)) | later
+        write_csv(office.folder / "fund_windows_20240415.csv", names, [tuple(row.values())], days[2])
+
+    result = play(fill, HOLDERS, days, tmp_path)
+    assert result.stages(ONE) == {"opening": "cancelled", "closing": "cancelled"}
+    assert result.texts(phone(1)) == []
+    assert [reason for name, reason in result.tasks if name.startswith("again:")] == [
+        "the dates moved after every stage had ended untold: no notice can go, tell the client in person"
+    ]
 
 
 def test_a_window_withdrawn_and_announced_again_is_told_again(tmp_path: Path) -> None:

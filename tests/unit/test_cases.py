@@ -101,3 +101,15 @@ def test_winning_numbers_of_one_issue_are_added_up() -> None:
 def test_changed_rule_fails_a_case(path: str, old: str, new: str) -> None:
     ruleset = load_changed(path, old, new).required()
     assert any(not result.passed for result in run_cases(ruleset))
+
+
+@pytest.mark.parametrize(
+    ("merged", "told", "untold"), [("true", "弃购2次", "沪市"), ("false", "弃购沪市1次、深市1次", "弃购2次")]
+)
+def test_waivers_are_told_together_or_by_market(merged: str, told: str, untold: str) -> None:
+    ruleset = load_changed("rules/parameters/ipo.yaml", "value: true", f"value: {merged}").required()
+    one = next(
+        c for c in ruleset.cases if c.rule == PAYMENT and c.name.startswith("the last call says what is missing")
+    )
+    (result,) = run_cases(ruleset, [replace(one, expect={"bucket": "notify", "card": [told], "without": [untold]})])
+    assert result.faults == ()

@@ -305,6 +305,12 @@ def test_followers_lots_and_limits_are_as_the_page_says(db: sqlite3.Connection) 
     ]
 
 
+def test_a_day_on_which_a_limit_falls_has_real_facts_of_funds(tmp_path: Path) -> None:
+    days = [date(2026, 5, 26), date(2026, 5, 27)]
+    made = generate(tmp_path, clients=5, seed=1, days=days, public=SAMPLE)
+    assert [made.covered[day] for day in days] == [(), ("fund",)]
+
+
 def test_an_announcement_shows_from_its_notice_on_and_a_cut_window_gets_a_revision(public: Public) -> None:
     def rows(day: date, code: str) -> list[tuple[str, ...]]:
         return [r for r in window_rows(public, day) if r[0] == code]
