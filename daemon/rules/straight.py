@@ -16,7 +16,8 @@ program answers. So this code is never asked what an absence means, and its answ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,7 @@ from daemon.rules.nodes import (
     Or,
     children,
     names_in,
+    walk,
 )
 
 _TEMPLATE = """\
@@ -64,6 +66,8 @@ def many(rows, env, firm, put):
         if before is not EXACT: setcontext(before)
 """
 _GIVE = "give "
+_STRICT = (Literal, Name, Negate, Not, Arithmetic, Compare, Call)
+"""Nodes that are absent where a part of them is."""
 MAX_CHOICES = 6
 """More marks, or levels to be cured, than this have no straight code: there is one answer for each set of them."""
 
@@ -101,22 +105,35 @@ class StraightWriter:
     def first_of(self, tests: Sequence[tuple[Node, Callable[[], None]]], otherwise: Callable[[], None]) -> None:
         """The tests in order; where one is true its writer goes on and must end with `give`."""
         for node, then in tests:
-            self._line(f"if {self.expression(node)}:")
-            loaded, there = set(self._loaded), set(self._there)
-            self._indent += 1
-            then()
-            self._indent -= 1
-            self._loaded, self._there = loaded, there
+            with self._branch(f"if {self.expression(node)}:"):
+                then()
         otherwise()
 
     def expression(self, node: Node) -> str:
-        """The Python expression of a node whose names are all there; what it needs is loaded before."""
-        self._prepare(node)
-        return self._text(node)
+        """The Python expression of a node whose names are all there; what it needs is loaded before. The later parts of an
+        `and` or `or` need nothing where the first ones decide."""
+        if not isinstance(node, And | Or) or self._ready(node.parts[1:]):
+            self._prepare(node)
+            return self._text(node)
+        held = self._temp()
+        self._line(f"{held} = {self.expression(node.parts[0])}")
+        for part in node.parts[1:]:
+            with self._branch(f"if {held}:" if isinstance(node, And) else f"if not {held}:"):
+                self._line(f"{held} = {self.expression(part)}")
+        return held
 
-    def place(self, nodes: Sequence[Node]) -> str:
+    def set_where_there(self, node: Node) -> str:
+        """The Python expression that is true where a condition is, and false where it is false or absent."""
+        names = names_in(node)
+        if not all(isinstance(n, _STRICT) and not _by_name(n) for n in walk(node)):
+            return self.expression(node)
+        for name in names:
+            self._load(name)
+        asked = [f"{self._variable(n)}.__class__ is not A" for n in names if n not in self._there]
+        return f"({' and '.join([*asked, self._text(node)])})"
+
+    def place(self, texts: Sequence[str]) -> str:
         """The place in a table that conditions choose: the first counts 1, the second 2, the third 4."""
-        texts = [self.expression(node) for node in nodes]
         return " + ".join([texts[0], *(f"{text} * {2**i}" for i, text in enumerate(texts[1:], 1))])
 
     def hold(self, text: str) -> None:
@@ -153,6 +170,24 @@ class StraightWriter:
     def _line(self, text: str) -> None:
         self._lines.append("    " * self._indent + text)
 
+    @contextmanager
+    def _branch(self, condition: str) -> Iterator[None]:
+        """What is loaded inside is known inside."""
+        self._line(condition)
+        loaded, there = set(self._loaded), set(self._there)
+        self._indent += 1
+        yield
+        self._indent -= 1
+        self._loaded, self._there = loaded, there
+
+    def _temp(self) -> str:
+        self._temps += 1
+        return f"t{self._temps}"
+
+    def _ready(self, nodes: Sequence[Node]) -> bool:
+        """Whether every name in them is there already."""
+        return all(name in self._there for node in nodes for name in names_in(node))
+
     def _prepare(self, node: Node) -> None:
         """Load every name; all but those whose absence is asked for must be there."""
         match node:
@@ -173,10 +208,8 @@ class StraightWriter:
     def _need(self, name: str) -> None:
         self._load(name)
         if name not in self._there:
-            self._line(f"if {self._variable(name)}.__class__ is A:")
-            self._indent += 1
-            self.give("again(row, env)")
-            self._indent -= 1
+            with self._branch(f"if {self._variable(name)}.__class__ is A:"):
+                self.give("again(row, env)")
             self._there.add(name)
 
     def _load(self, name: str) -> None:
@@ -257,8 +290,7 @@ class StraightWriter:
         text = f"{self.constant(function.apply)}({args})"
         if not function.partial:
             return text
-        self._temps += 1
-        held = f"t{self._temps}"
+        held = self._temp()
         return f"({held} if ({held} := {text}).__class__ is not A else absent())"
 
     def _coalesce(self, args: Sequence[Node]) -> str:
@@ -268,6 +300,10 @@ class StraightWriter:
             return text
         other = f"{self._coalesce(rest)} if {text} is MISSING or {text} is EMPTY else absent()" if rest else "absent()"
         return f"({text} if {text}.__class__ is not A else {other})"
+
+
+def _by_name(node: Node) -> bool:
+    return isinstance(node, Call) and FUNCTIONS[node.function].apply is None
 
 
 def absent() -> None:

@@ -131,7 +131,7 @@ class Verdicts:
             return None
         writer = StraightWriter(self._program.names())
         sets = tuple(frozenset(name for name, yes in chosen if yes) for chosen in _choices(self._levels))
-        rearms = [parse(level.rearm) for level in rule.levels]
+        rearms = [writer.expression(parse(level.rearm)) for level in rule.levels]
         writer.give(f"{writer.constant(sets)}[{writer.place(rearms)}]")
         return compile_straight(f"{rule.name} cured", writer, self.walked_cured)
 
@@ -149,7 +149,7 @@ class Verdicts:
         self._write_marked(writer, answer)
 
     def _write_marked(self, writer: StraightWriter, answers: str) -> None:
-        marks = [parse(text) for text in self._rule.marks.values()]
+        marks = [writer.set_where_there(parse(text)) for text in self._rule.marks.values()]
         writer.give(f"{answers}[{writer.place(marks)}]" if marks else answers)
 
     def _answers(self, writer: StraightWriter, bucket: Bucket, reason: str, level: str = "") -> str:
