@@ -122,6 +122,7 @@ SCHEMAS: Mapping[str, Schema] = MappingProxyType(
         "release": shape({"by": WORD, "reason": TEXT}, {"hold": WORD, "counts": COUNTS, "notice": HEX, "gone": FLAG}),
         "silence": shape({"by": WORD, "reason": TEXT}, {"until": INSTANT, "ended": FLAG, "rules": each(WORD)}),
         "consent": shape({"category": WORD, "given": FLAG}, {"channel": WORD, "source": WORD, "by": WORD}),
+        "page": shape({"page": WORD, "change": one_of("acknowledged")}, REASON),
         "alias": shape(
             {"change": one_of("proposed", "confirmed", "made")},
             {"pairs": COUNT, "list": HEX, "subject": NUMBER, "kind": WORD, "instead": NUMBER, **REASON},

@@ -56,6 +56,7 @@ NOUNS: Mapping[str, Noun] = {
     "notices": Noun("notices", "通知：列表、详情、扣留与放行、静默", "notices: list, show, held, release, silence"),
     "clients": Noun("clients", "客户：改号、授权", "clients: renumbered accounts, consents"),
     "worklist": Noun("worklist", "待办：列表", "worklist: list"),
+    "alarms": Noun("alarms", "告警：列表、已阅", "alarms: list, ack"),
     "report": Noun("report", "报表：每日完整性、判定底稿", "reports: the daily proof, a sheet in clear"),
     "audit": Noun("audit", "审计链：查看、验证、导出", "audit trail: show, verify, export"),
     "carrier": Noun("carrier", "模拟运营商平台", "the stand-in carrier alone"),

@@ -59,6 +59,12 @@ STANDS: Mapping[str, tuple[str, str]] = {
     "unknown": ("未知", "unknown"),
 }
 
+SEVERITIES: Mapping[str, tuple[str, str]] = {
+    "info": ("提示", "info"),
+    "warning": ("警告", "warning"),
+    "urgent": ("紧急", "urgent"),
+}
+
 VERDICTS: Mapping[str, tuple[str, str]] = {
     "pass": ("通过", "pass"),
     "suppress": ("拦下", "suppress"),

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import RowMapping, insert, select, update
 
 from daemon.clock import micros
+from daemon.store import trail
 from daemon.store.db import Tx
 from daemon.store.tables import page_calls, pages
 
@@ -38,6 +39,14 @@ def acknowledge(tx: Tx, key: str, *, by: str, now: datetime) -> bool:
     """A person has seen the open page of a key, or the condition is over (`by` then names the part that says so)."""
     where = (pages.c.key == key) & pages.c.acknowledged_at.is_(None)
     return tx.execute(update(pages).where(where).values(acknowledged_at=micros(now), acknowledged_by=by)).rowcount > 0
+
+
+def acknowledge_by(tx: Tx, key: str, *, by: str, reason: str, now: datetime) -> str | None:
+    """A person has seen the open page of a key; returns the record, None where no page of it waits."""
+    if not acknowledge(tx, key, by=by, now=now):
+        return None
+    data = {"page": key, "change": "acknowledged", "by": by, "reason": reason}
+    return trail.append(tx, "page", t=now, actor=f"person:{by}", data=data)
 
 
 def calls_of(tx: Tx, ids: Sequence[int]) -> list[RowMapping]:

@@ -26,7 +26,7 @@ from daemon.cli import main
 from daemon.report import queries
 from daemon.report.funnel import funnel
 from daemon.report.replay import open_sheet, replay
-from daemon.store import gates_rows, readings, worklist
+from daemon.store import gates_rows, pages, readings, worklist
 from daemon.store.month_keys import key_by_id
 from daemon.store.sheets import SheetWriter
 from tests.builders_day import DAY, ROOT, Place, at, install, live
@@ -704,3 +704,19 @@ def test_a_list_of_renumbered_accounts_is_taken_whole_or_not_at_all(
     found, out = run(lived, "clients", "alias", str(pairs), *WHO)
     assert found == code
     assert "never-seen" not in out
+
+
+def test_a_page_is_seen_by_a_person_once_and_recurs(changed: Place, run: Any, found: Any) -> None:
+    before = len(found(changed, "alarms", "list"))
+    with closing(changed.store()) as store, store.write() as tx:
+        pages.page(tx, "late:allotments", "urgent", "feed allotments is late", now=at(DAY, "07:30"))
+    code, out = run(changed, "alarms", "list")
+    assert (code, "feed allotments is late" in out) == (1, True)
+    assert run(changed, "alarms", "ack", "late:allotments", *WHO)[0] == 0
+    assert run(changed, "alarms", "ack", "late:allotments", *WHO)[0] == 2
+    assert len(found(changed, "alarms", "list")) == before
+    seen = next(p for p in found(changed, "alarms", "list", "--all") if p["key"] == "late:allotments")
+    assert seen["acknowledged_by"] == "zhang"
+    assert found(changed, "audit", "show", "--kind", "page")[0]["data"]["reason"] == "test"
+    with closing(changed.store()) as store, store.write() as tx:
+        assert pages.page(tx, "late:allotments", "urgent", "feed allotments is late", now=at(DAY, "07:40"))

@@ -213,8 +213,9 @@ def test_a_commitment_is_an_hmac_that_anyone_can_recompute() -> None:
     assert len({commit(k, i, p, "x") for k in (key, b"z" * 32) for i in (ID, CAUSE) for p in ("a", "b")}) == 8
 
 
-BASE = {"poll", "notice", "message", "attempt", "receipt", "uplink", "outcome", "episode", "task", "release", "silence", "alias",
-        "consent", "contact", "access", "export", "config", "clock", "head", "start", "stop", "heartbeat"}  # fmt: skip
+BASE = {"poll", "notice", "message", "attempt", "receipt", "uplink", "outcome", "episode", "task", "release", "silence",
+        "alias", "page", "consent", "contact",
+        "access", "export", "config", "clock", "head", "start", "stop", "heartbeat"}  # fmt: skip
 
 
 def test_the_list_of_kinds_is_closed() -> None:
