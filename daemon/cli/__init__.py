@@ -50,12 +50,14 @@ NOUNS: Mapping[str, Noun] = {
     "once": Noun("run", "运行一遍后退出", "one pass, then end"),
     "status": Noun("status", "运行状态、当日漏斗、积压、期限", "roles, funnel of the day, backlog, deadlines"),
     "rules": Noun(
-        "rules", "规则：检查、用例、解释、重演、模拟、比较", "rules: check, test, explain, replay, simulate, diff"
+        "rules",
+        "规则：检查、用例、解释、重演、模拟、比较、签名、历史、停用",
+        "rules: check, test, explain, replay, simulate, diff, sign, history, stop",
     ),
     "cards": Noun("cards", "卡片：预览", "cards: preview"),
     "notices": Noun("notices", "通知：列表、详情、扣留与放行、静默", "notices: list, show, held, release, silence"),
     "clients": Noun("clients", "客户：改号、授权", "clients: renumbered accounts, consents"),
-    "worklist": Noun("worklist", "待办：列表", "worklist: list"),
+    "worklist": Noun("worklist", "待办：列表、领取、关闭", "worklist: list, take, close"),
     "alarms": Noun("alarms", "告警：列表、已阅", "alarms: list, ack"),
     "report": Noun("report", "报表：每日完整性、判定底稿", "reports: the daily proof, a sheet in clear"),
     "audit": Noun("audit", "审计链：查看、验证、导出", "audit trail: show, verify, export"),
