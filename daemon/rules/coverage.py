@@ -23,7 +23,8 @@ from daemon.rules.evaluate import Env, evaluate
 from daemon.rules.expectations import Played, differences
 from daemon.rules.expressions import parse
 from daemon.rules.gates import HOLD, OTHER_CONTACT, PHONE, SUPPRESS, UNKNOWN, status_verdict
-from daemon.rules.nodes import And, Call, Literal, Name, Node, Not, Or, children, names_in, show
+from daemon.rules.lacking import Lacking
+from daemon.rules.nodes import And, Node, Not, Or, names_in, show
 from daemon.rules.places import Places, key_trail
 from daemon.rules.schema import Case, Rule, RuleSet
 from daemon.rules.vocabulary import Vocabulary, expressions_of
@@ -110,7 +111,7 @@ class _Asked:
 
     def __init__(self, ruleset: RuleSet, rule: Rule) -> None:
         self.ruleset, self.rule = ruleset, rule
-        self.words = Vocabulary.of(ruleset, rule)
+        self.lacking = Lacking(Vocabulary.of(ruleset, rule))
         self.places = Places(ruleset.files)
 
     def all(self) -> Iterator[Item]:
@@ -127,32 +128,8 @@ class _Asked:
             for atom in dict.fromkeys(map(show, atoms(parse(text)))):
                 yield self.item("conditions", key, f"{atom} true")
                 yield self.item("conditions", key, f"{atom} false")
-                if self.may_lack(parse(atom)):
+                if self.lacking.can_be_absent(key, parse(atom)):
                     yield self.item("conditions", key, f"{atom} absent")
-
-    def may_lack(self, node: Node) -> bool:
-        """Whether an expression can be absent for a fact: `known` never is, a required field never is."""
-        match node:
-            case Literal():
-                return False
-            case Name():
-                return self._name_may_lack(node.name)
-            case Call(function="known"):
-                return False
-            case Call(function="coalesce", args=(first, *_)):
-                return self.may_lack(first)
-            case _:
-                return any(self.may_lack(part) for part in children(node))
-
-    def _name_may_lack(self, name: str) -> bool:
-        if name in self.words.lets:
-            return self.may_lack(self.words.lets[name])
-        field = self.words.kind.fields.get(name)
-        if field is not None:
-            derived = next((d for d in self.words.kind.derived if d.name == name), None)
-            return self.may_lack(parse(derived.expression)) if derived else not field.required
-        contract = self.words.contract_field(name)
-        return bool(contract) and not self.words.kind.fields[contract].required
 
     def levels(self) -> Iterator[Item]:
         if self.rule.when:

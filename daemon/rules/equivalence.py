@@ -28,7 +28,7 @@ from daemon.rules.mutate_expressions import with_children
 from daemon.rules.nodes import Call, Literal, Name, Node, children, names_in, walk
 from daemon.rules.normal_form import normal
 from daemon.rules.schema import Rule, RuleSet
-from daemon.rules.vocabulary import Vocabulary
+from daemon.rules.vocabulary import ROWS, Vocabulary
 
 MOST = 50_000
 """Combinations that are evaluated; beyond it nothing is proven."""
@@ -40,7 +40,16 @@ _TEXTS = frozenset({Type.TEXT, Type.CODE, Type.NAME, Type.ID})
 
 def proof_of(ruleset: RuleSet, mutant: Mutant) -> tuple[str, str] | None:
     """The kind of proof and its argument, None where none is found."""
-    for prove in (_same_form, _every_value, _one_value, _never_quiet, _never_both, _only_corrections, _same_obligation):
+    for prove in (
+        _same_form,
+        _every_value,
+        _one_value,
+        _never_quiet,
+        _never_both,
+        _only_corrections,
+        _same_obligation,
+        _same_term,
+    ):
         if (found := prove(ruleset, mutant)) is not None:
             return found
     return None
@@ -70,6 +79,25 @@ def _every_value(ruleset: RuleSet, mutant: Mutant) -> tuple[str, str] | None:
             return None
         count += 1
     return "every value", f"equal for all {count} combinations of {', '.join(domains) or 'nothing'}"
+
+
+def _same_term(ruleset: RuleSet, mutant: Mutant) -> tuple[str, str] | None:
+    """A term is dropped that cannot change by itself for one obligation."""
+    if mutant.site != "terms" or mutant.operator != "dropped":
+        return None
+    rule, name = ruleset.rules[mutant.rule], mutant.before
+    words = Vocabulary.of(ruleset, rule)
+    if name in rule.occurrence:
+        return "same term", f"{name} identifies the obligation"
+    let = words.lets.get(name)
+    parameter = let.name if isinstance(let, Name) else name
+    firm = parameter in words.used_parameters and not words.contract_field(parameter)
+    if firm and len({value.value for value in ruleset.parameters[parameter].values}) == 1:
+        return "same term", f"{parameter} has never had another value"
+    collect = words.kind.collect
+    if collect is not None and ROWS in rule.terms and collect.sums.get(name) in collect.items:
+        return "same term", f"{name} is the sum over rows that are a term"
+    return None
 
 
 def _inlined(node: Node, words: Vocabulary) -> Node:

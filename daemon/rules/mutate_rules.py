@@ -1,9 +1,9 @@
 """The mutants that a rule's own file gives. Pure.
 
 Beside the changes of expressions and instants: an entry of unless, needs, hold, marks or exclusions dropped, a condition
-of a stage dropped; neighbouring levels, and neighbouring stages' instants, conditions, timers and `late:` swapped; a timer
-moved, changed or dropped; channels in another order; what discharges; verdicts of client statuses; consent; `if_unasked:`,
-`late:` and the flags of corrections flipped; first and last day moved by one.
+of a stage or a term dropped; neighbouring levels, and neighbouring stages' instants, conditions, timers and `late:`
+swapped; a timer moved, changed or dropped; channels in another order; what discharges; verdicts of client statuses;
+consent; `if_unasked:`, `late:` and the flags of corrections flipped; first and last day moved by one.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class _Maker:
         return replace(made, path=STATUS_PATH, line=self.places.line(STATUS_PATH, "tables", table, status))
 
     def passage(self) -> Iterator[Mutant]:
-        """Channels, contacts, what discharges, corrections, quiet hours."""
+        """Channels, contacts, what discharges, terms, corrections, quiet hours."""
         rule = self.rule
         key = "together" if rule.together else "channels"
         for field, site in (("channels", key), ("contacts", "contacts")):
@@ -196,6 +196,9 @@ class _Maker:
                 if receipt != wants:
                     changed = replace(rule, discharge={**rule.discharge, channel: receipt})
                     yield self.mutant(f"discharge.{channel}", "discharge", wants, receipt, changed)
+        for name in rule.terms if len(rule.terms) > 1 else ():
+            rest = tuple(other for other in rule.terms if other != name)
+            yield self.mutant("terms", "dropped", name, "nothing", replace(rule, terms=rest))
         for field, flag in (("correct_gone", "gone"), ("correct_held", "held")):
             known: bool = getattr(rule, field)
             changed = _with(rule, field, not known)
