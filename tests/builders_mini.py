@@ -68,7 +68,7 @@ variants:
     title: 欠款提醒
     description: 您的欠款为{{ owed|money }}元。咨询电话：{{ firm_phone }}
     sms:
-      - 您的欠款为{{ owed|money }}元。咨询{{ firm_phone }}
+      - 您有欠款未还，金额请登录本公司App查看。咨询{{ firm_phone }}
 """
 
 RULE = """\
