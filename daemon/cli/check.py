@@ -17,6 +17,7 @@ from daemon.errors import ConfigError, DueNoticeError, Finding
 from daemon.yamlfile import near
 
 if TYPE_CHECKING:
+    from daemon.rules.load import Loaded
     from daemon.rules.schema import RuleSet
     from daemon.settings import Settings
 
@@ -81,31 +82,34 @@ def _of_settings(settings: Settings, warnings: list[Finding], *, reach: bool) ->
     """Every mistake of a configuration that could be read; what is only near goes to `warnings`."""
     yield from _keys(settings)
     yield from _modes(settings)
-    from daemon.rules.load import load, read_folder
-
-    folder = settings.path(settings.rules.folder)
-    yield from _of_folder(folder)
-    try:
-        made = load(read_folder(folder)).ruleset
-    except ConfigError:
+    loaded = _loaded(settings.path(settings.rules.folder))
+    if isinstance(loaded, Finding):
+        yield loaded
         return
-    if made is None:
-        return
-    yield from _cases(made)
-    yield from _names(settings, made)
-    yield from _reviews(made, warnings)
-    if reach:
-        yield from _reach(settings, made)
+    yield from loaded.findings
+    if loaded.ruleset is not None:
+        yield from _cases(loaded.ruleset)
+    if loaded.read is not None:
+        yield from _names(settings, loaded.read)
+        yield from _reviews(loaded.read, warnings)
+    if reach and loaded.ruleset is not None:
+        yield from _reach(settings, loaded.ruleset)
 
 
 def _of_folder(folder: Path) -> Iterator[Finding]:
     """Every mistake of a rule folder."""
+    loaded = _loaded(folder)
+    yield from [loaded] if isinstance(loaded, Finding) else loaded.findings
+
+
+def _loaded(folder: Path) -> Loaded | Finding:
+    """The folder's files as the daemon reads them; a finding where they cannot be had."""
     from daemon.rules.load import load, read_folder
 
     try:
-        yield from load(read_folder(folder)).findings
+        return load(read_folder(folder))
     except ConfigError as wrong:
-        yield _whole(str(folder), "rules.folder", wrong)
+        return _whole(str(folder), "rules.folder", wrong)
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -64,10 +64,12 @@ SORTS = tuple(_PATHS)
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a listing of files gave: a rule set where nothing is wrong, else every finding, sorted."""
+    """What a listing of files gave: a rule set where nothing is wrong, else every finding, sorted. `read`: what could be
+    read all the same, rules with mistakes among it, to tell other mistakes by; nothing may be decided by it."""
 
     ruleset: RuleSet | None
     findings: tuple[Finding, ...]
+    read: RuleSet | None = None
 
     def required(self) -> RuleSet:
         """The rule set. Raises FindingsError where there is none."""
@@ -118,7 +120,7 @@ def load(files: Mapping[str, bytes]) -> Loaded:
     loader = _Loader(files)
     ruleset = loader.ruleset()
     findings = tuple(sorted(set(loader.findings)))
-    return Loaded(None if findings else ruleset, findings)
+    return Loaded(None if findings else ruleset, findings, loader.as_read(ruleset))
 
 
 def sort_of(path: str) -> tuple[str, str]:
@@ -167,6 +169,10 @@ class _Loader:
             links.card,
             statuses,
         )
+
+    def as_read(self, made: RuleSet) -> RuleSet:
+        """The set with the rules that are wrong as well."""
+        return replace(made, rules={name: file.rule for name, file in self._read.items()} | dict(made.rules))
 
     def _note(self, path: str, key: str, found: str, allowed: str) -> None:
         self.findings.append(Finding(path, 0, 0, key, found, allowed))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -18,7 +19,7 @@ from daemon.rules.parameters import read_parameters, read_references
 from daemon.rules.schema import Parameter, ParameterValue
 from daemon.yamlfile import Reader
 from daemon.yamlfile import load as load_yaml
-from tests.builders_rules import MARGIN, changed, decider, env, fact, shipped
+from tests.builders_rules import MARGIN, ROOT, changed, decider, env, fact, shipped
 
 DAY = date(2024, 1, 1)
 
@@ -47,6 +48,18 @@ def test_shipped_values_name_what_they_rest_on() -> None:
     for one in shipped().parameters.values():
         for value in one.values:
             assert value.reference and value.confidence in "ABCD", one.name
+
+
+def test_shipped_references_say_what_the_list_of_legal_references_says() -> None:
+    with (ROOT / "tests" / "golden" / "legal_refs.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["ref_id"]: row for row in csv.DictReader(file)}
+    firm = [id_ for id_ in shipped().references if id_ not in rows]
+    assert all(id_.startswith("FIRM-") and shipped().references[id_].confidence == "D" for id_ in firm), firm
+    for id_, one in shipped().references.items():
+        if (row := rows.get(id_)) is not None:
+            said = (one.instrument, one.number, one.article, one.effective, one.requirement, one.confidence)
+            names = ("instrument_zh", "doc_no", "article", "effective_from", "requirement_zh", "confidence")
+            assert said == tuple(row[name] for name in names), id_
 
 
 def test_call_line_rests_on_the_exchange_until_contracts_took_over() -> None:
