@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -33,7 +34,9 @@ class Finding:
 
 
 class DueNoticeError(Exception):
-    """Root of all errors this program raises on purpose."""
+    """Root of all errors this program raises on purpose. `exit_code`: what a command that it ends returns."""
+
+    exit_code: ClassVar[int] = 1
 
 
 class ConfigError(DueNoticeError):

@@ -22,6 +22,8 @@ from daemon import __version__
 from daemon.errors import ConfigError, DueNoticeError
 
 CONFIG = Path("config/duenotice.yaml")
+IO_ERROR = 74
+"""`sysexits.h` EX_IOERR: a file, a folder or the database cannot be read or written."""
 UNUSABLE = 78
 """`sysexits.h` EX_CONFIG: what `run` ends with when its configuration is unusable."""
 
@@ -81,10 +83,13 @@ def main(argv: list[str] | None = None) -> int:
         return UNUSABLE if rest[:1] in (["run"], ["once"]) else 1
     except DueNoticeError as wrong:
         print(f"duenotice: {wrong}", file=sys.stderr)
-        return 1
+        return wrong.exit_code
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - the reader is gone; the flush at exit must not fail
         return 0
+    except OSError as wrong:
+        print(f"duenotice: {wrong.filename or 'a file'}: {wrong.strerror or wrong}", file=sys.stderr)
+        return IO_ERROR
     except KeyboardInterrupt:
         return 130
 

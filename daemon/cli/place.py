@@ -46,9 +46,9 @@ def keyring_of(settings: Settings) -> Keyring:
 
 @contextmanager
 def store_of(settings: Settings) -> Iterator[Store]:
-    """The store, which must be there already: a command that looks makes none. Raises ConfigError."""
+    """The store, which must be there already: a command that looks makes none. Raises ConfigError, StoreUnusable."""
     from daemon.settings import credentials_folder
-    from daemon.store.db import Store
+    from daemon.store.db import Store, plain_errors
     from daemon.store.engine import FILE_NAME
 
     folder, url = settings.path(settings.state), ""
@@ -56,11 +56,12 @@ def store_of(settings: Settings) -> Iterator[Store]:
         url = settings.secret(settings.store.url_file, credentials_folder(os.environ))
     elif not (folder / FILE_NAME).is_file():
         raise ConfigError(f"{folder}: found no store, expected one that `duenotice run` or `duenotice demo` has made")
-    store = Store.open(folder, keyring=keyring_of(settings), node=settings.node, url=url)
-    try:
-        yield store
-    finally:
-        store.close()
+    with plain_errors(folder):
+        store = Store.open(folder, keyring=keyring_of(settings), node=settings.node, url=url)
+        try:
+            yield store
+        finally:
+            store.close()
 
 
 def worlds(store: Store) -> Callable[[str], World]:

@@ -51,7 +51,15 @@ _STATE = "duenotice"
 
 
 class StoreBusy(DueNoticeError):
-    """The store gave no transaction; nothing happened. Try again later."""
+    """The store gave no transaction; nothing happened. Try again later (`sysexits.h` EX_TEMPFAIL)."""
+
+    exit_code = 75
+
+
+class StoreUnusable(DueNoticeError):
+    """The database is damaged, or its folder may not be read or written: a person must look (`sysexits.h` EX_IOERR)."""
+
+    exit_code = 74
 
 
 class CommitUnknown(DueNoticeError):
@@ -220,6 +228,18 @@ class Store:
             with self.write() as tx:
                 for id, value in new.items():
                     put_meta(tx, KEY_CHECK + id.hex(), value.hex())
+
+
+@contextmanager
+def plain_errors(folder: Path) -> Iterator[None]:
+    """For commands: what the database or the folder refuses becomes StoreUnusable, in one sentence that holds no value."""
+    try:
+        yield
+    except DBAPIError as reason:
+        said = str(reason.orig).partition("\n")[0]
+        raise StoreUnusable(
+            f"{folder}: the database cannot be used: {said}; restore it, or see `duenotice check`"
+        ) from reason
 
 
 class StateLock:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
@@ -34,9 +35,12 @@ PRAGMAS = (
 
 def make_engine(folder: Path, url: str = "") -> Engine:
     """The engine of `url` (`postgresql+psycopg://…`), or, where it is empty, of the SQLite file in `folder`, made with
-    mode 0600 if it is not there. Raises ConfigError for any other kind of database."""
+    mode 0600 if it is not there; in a folder that may not be written it can only be read. Raises ConfigError for any other
+    kind of database, and for one that cannot be read there as it stands."""
     if not url:
         path = folder / FILE_NAME
+        if not os.access(folder, os.W_OK):
+            return _read_only(path)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         engine = create_engine(f"sqlite+pysqlite:///{path}", hide_parameters=True, pool_size=4, max_overflow=4)
         event.listen(engine, "connect", _on_connect)
@@ -46,6 +50,19 @@ def make_engine(folder: Path, url: str = "") -> Engine:
         kind = url.split(":", 1)[0]
         raise ConfigError(f"store url of kind {kind!r}: expected nothing (SQLite) or postgresql+psycopg://")
     return create_engine(url, hide_parameters=True, pool_size=4, max_overflow=4, pool_pre_ping=True)
+
+
+def _read_only(path: Path) -> Engine:
+    """The engine of a file that nobody changes while it is read. What waits in a write-ahead log would be passed over."""
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        raise ConfigError(
+            f"{path.parent}: may not be written, and {log.name} holds changes: copy both to a folder that may"
+        )
+    address = f"sqlite+pysqlite:///file:{quote(str(path))}?mode=ro&immutable=1&uri=true"
+    engine = create_engine(address, hide_parameters=True)
+    event.listen(engine, "begin", _on_begin_reading)
+    return engine
 
 
 def begin_options(engine: Engine, *, writing: bool) -> dict[str, Any]:
@@ -58,7 +75,7 @@ def begin_options(engine: Engine, *, writing: bool) -> dict[str, Any]:
 def private_folder(folder: Path) -> Path:
     """Make `folder` if need be and let nobody but its owner into it (mode 0700)."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_mode & 0o077:
+    if folder.stat().st_mode & 0o077 and os.access(folder, os.W_OK):
         folder.chmod(0o700)
     return folder
 
@@ -73,3 +90,8 @@ def _on_connect(raw: Any, _record: Any) -> None:
 def _on_begin(connection: Connection) -> None:
     immediate = connection.get_execution_options().get(WRITE, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _on_begin_reading(connection: Connection) -> None:
+    connection.connection.driver_connection.isolation_level = None  # type: ignore[union-attr]
+    connection.exec_driver_sql("BEGIN")

@@ -275,6 +275,41 @@ def test_a_day_is_proved_on_the_screen_as_a_workbook_and_as_a_page(
     assert run(changed, *argv, "--html", str(page))[0] == 2
 
 
+LOOKS = (
+    ("status",),
+    ("report", "completeness", "--day", str(DAY)),
+    ("rules", "replay", "--day", str(DAY)),
+    ("audit", "show"),
+)
+
+
+@pytest.mark.parametrize("argv", LOOKS)
+def test_a_damaged_database_is_one_sentence_and_74(changed: Place, run: Any, argv: tuple[str, ...]) -> None:
+    with sqlite3.connect(changed.folder / "state" / "duenotice.db") as db:
+        for table in ("tasks", "runs", "records"):
+            db.execute(f"DROP TABLE {table}")
+    db.close()
+    code, out = run(changed, *argv)
+    assert code == 74
+    assert "no such table" in out
+    assert len(out.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("argv", LOOKS)
+def test_a_folder_that_may_not_be_written_can_be_looked_at(changed: Place, run: Any, argv: tuple[str, ...]) -> None:
+    state = changed.folder / "state"
+    state.chmod(0o500)
+    try:
+        if os.access(state, os.W_OK):
+            pytest.skip("this account may write everywhere")
+        assert run(changed, *argv)[0] == 0
+        client = _winner(changed)
+        code, out = run(changed, "rules", "explain", "--client", client, "--day", str(DAY))
+        assert (code, "must be recorded" in out) == (74, True)
+    finally:
+        state.chmod(0o700)
+
+
 def test_a_row_taken_away_makes_the_proof_name_it(changed: Place, run: Any) -> None:
     with sqlite3.connect(changed.folder / "state" / "duenotice.db") as db:
         (id,) = db.execute("SELECT id FROM notices WHERE business_date = ? LIMIT 1", (str(DAY),)).fetchone()
