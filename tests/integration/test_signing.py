@@ -257,3 +257,11 @@ def test_an_emergency_start_is_loud_on_status(firm: Place, run: Run) -> None:
     found = status(run)
     assert (found["digest"], found["mode"]) == (digest, "emergency")
     assert found["until"] is not None
+
+
+def test_without_development_mode_an_unsigned_set_does_not_start(firm: Place, run: Run) -> None:
+    run("rules", "signers", "init", *WHO)
+    firm.config.write_text(firm.config.read_text().replace("unsigned: allow", "unsigned: refuse"))
+    code, out = run("once")
+    assert (code, "is not approved: no signature" in out) == (78, True), out
+    assert run("rules", "history")[1].count("activated") == 0

@@ -180,14 +180,17 @@ class OnePerson(RuleBasedStateMachine):
         folder = self.office.root / "rules" / "approvals" / name
         return [p for p in sorted(folder.glob("*.json")) if p.name in OTHERS]
 
-    @rule(source=sets, onto=sets)
-    def copy_approvals(self, source: int, onto: int) -> None:
-        office = self.office
-        there = office.root / "rules" / "approvals"
-        files = sorted((there / variant(source).digest).glob("*.json*"))
+    @rule(source=sets, by=st.integers(1, SETS - 1), go=st.booleans())
+    def copy_approvals(self, source: int, by: int, go: bool) -> None:
+        """The approvals of one set into the folder of another one; then the other one's files, and a reload."""
+        onto = (source + by) % SETS
+        there = self.office.root / "rules" / "approvals"
         (there / variant(onto).digest).mkdir(parents=True, exist_ok=True)
-        for path in files:
-            shutil.copyfile(path, there / variant(onto).digest / f"copied-{path.name}") if source != onto else None
+        for path in sorted((there / variant(source).digest).glob("*.json*")):
+            if not path.name.startswith("copied-"):
+                shutil.copyfile(path, there / variant(onto).digest / f"copied-{path.name}")
+        if go:
+            self.edit(onto, "reload")
 
     @rule(
         which=sets, how=st.sampled_from(["other set", "other role", "signature again", "swap", "delete"]), with_key=keys
@@ -204,9 +207,9 @@ class OnePerson(RuleBasedStateMachine):
                 path.write_bytes(raw.replace(b'"role":"author"', b'"role":"approver"'))
             elif how == "signature again":
                 signature.write_bytes(sshsig.sign(key(with_key), NAMESPACE, raw))
-            elif how == "swap":
+            elif how == "swap" and signature.exists():
                 signature.rename(signature.with_name("other.json.sig"))
-            else:
+            elif how == "delete":
                 path.unlink()
 
     @rule(
