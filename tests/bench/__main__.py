@@ -1,4 +1,4 @@
-"""`python -m tests.bench [decide] [poll] [cards] [notices] [--facts N] [--clients N]`: a table, each step as a ratio."""
+"""`python -m tests.bench [rules] [decide] [poll] [cards] [notices]`: tables, each step as a ratio."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.bench.clockwork import HEAD, Row
 
-NAMES = ("decide", "poll", "cards", "notices")
+NAMES = ("rules", "decide", "poll", "cards", "notices")
 
 
 def measure(name: str, folder: Path, facts: int, clients: int) -> list[Row]:
@@ -29,12 +29,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Each step beside the plainest Python.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; default: all")
     parser.add_argument("--facts", type=int, default=300_000, help="of the poll (default 300000)")
+    parser.add_argument("--rule-facts", type=int, default=1_000_000, help="of `rules` (default 1000000)")
     parser.add_argument("--clients", type=int, default=1_500, help="of the demo for `notices` (default 1500)")
     args = parser.parse_args()
     if unknown := sorted(set(args.names) - set(NAMES)):
         parser.error(f"found {', '.join(unknown)}, expected {', '.join(NAMES)}")
+    names = args.names or list(NAMES)
+    if "rules" in names:
+        from tests.bench import verdicts
+
+        print(verdicts.table(verdicts.measure(args.rule_facts, verdicts.everything(share=10))), flush=True)
+    if names == ["rules"]:
+        return
     print(HEAD)
-    for name in args.names or NAMES:
+    for name in [name for name in names if name != "rules"]:
         with tempfile.TemporaryDirectory(prefix="duenotice-bench-") as folder:
             for row in measure(name, Path(folder), args.facts, args.clients):
                 print(row, flush=True)
