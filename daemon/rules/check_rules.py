@@ -5,8 +5,10 @@ What passes compiles (decider.py) and finds every value its card asks for. Every
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date
 from decimal import Decimal
+from functools import partial
 from itertools import combinations
 
 from daemon.cards.card import Card
@@ -21,6 +23,7 @@ from daemon.rules.load_rules import RuleFile
 from daemon.rules.nodes import And, Compare, Name, Node
 from daemon.rules.parameters import first_day
 from daemon.rules.schema import Parameter
+from daemon.rules.tables import Box, box, gaps, unreachable
 from daemon.rules.types import Base, Declared, ExprType, Scope
 from daemon.rules.vocabulary import ROWS, expressions_of, fact_fields, row_only
 from daemon.yamlfile import near, parse_date
@@ -178,7 +181,7 @@ class RuleCheck:
                 self._file.levels[level].refuse("when", f"no stage of '{level}'", f"a stage {level}/NAME")
 
     def _dates(self) -> None:
-        """Each parameter has a value from the rule's first day on; one that yields to the contract has the field's
+        """Each parameter has a value from the rule's first day to its last; one that yields to the contract has the field's
         type."""
         dated = parse_date(self._r.map_.get("effective")) is not None
         for name in self._used():
@@ -187,6 +190,10 @@ class RuleCheck:
             if dated and (first is None or first > self._rule.effective):
                 found = f"'{name}' from {first or 'no day'} on"
                 self._r.refuse("effective", found, f"a value of '{name}' from {self._rule.effective} on", "a gap")
+            end, until = parameter.values[-1].end if parameter.values else None, self._rule.until
+            if dated and end is not None and (until is None or until > end):
+                found, key = f"'{name}' until {end} only", "until" if until else "effective"
+                self._r.refuse(key, found, f"a value of '{name}' on every day of the rule", "a gap")
             contract = parameter.contract
             if contract and (field := self._fields.get(contract)) is not None and field.type is not parameter.type:
                 found = f"'{contract}', which is {field.type.value}, in place of '{name}'"
@@ -209,26 +216,64 @@ class RuleCheck:
 
     def _order(self) -> None:
         """Levels stand worst first: where two compare the same name with parameters, the worse line is on no day
-        milder, and no level repeats the condition of a worse one."""
+        milder, and no level repeats the condition of a worse one. Of what tables.py can tell, no level is out of reach and
+        none leaves a hole, on any day on which a line changes."""
         found = {level.name: _parsed(level.when) for level in self._rule.levels}
         parsed = {name: node for name, node in found.items() if node is not None}
+        told: set[str] = set()
         for (worse, left), (milder, right) in combinations(parsed.items(), 2):
             r = self._file.levels[milder]
             if left == right:
                 r.refuse("when", f"the condition of '{worse}' again", "a level that a fact can reach")
+                told.add(milder)
             mine = dict(_lines(right))
             for (name, op), line in _lines(left):
                 other = mine.get((name, op))
                 if other and other != line and self._crossed(op, line, other):
                     allowed = f"levels worst first: '{worse}' ({line}) before '{milder}' ({other})"
                     r.refuse("when", f"a line of '{milder}' beyond that of '{worse}'", allowed, "an overlap")
+                    told.add(milder)
+        for day in self._days({name for node in parsed.values() for name in names_in(node)}):
+            boxes = [box(name, node, partial(self._line, day)) for name, node in parsed.items()]
+            self._out_of_reach(boxes, day, told)
+            if len(parsed) == len(self._rule.levels):
+                self._holes(boxes, day, told)
+
+    def _out_of_reach(self, boxes: Sequence[Box], day: date, told: set[str]) -> None:
+        for name, worse in unreachable(boxes):
+            if name not in told:
+                told.add(name)
+                why = f"where '{name}' holds, so does {worse}" if worse else f"'{name}' contradicts itself"
+                self._file.levels[name].refuse(
+                    "when", f"{why}, on {day}", "a level that a fact can reach", "an overlap"
+                )
+
+    def _holes(self, boxes: Sequence[Box], day: date, told: set[str]) -> None:
+        for operand, name, hole in gaps(boxes):
+            if name not in told:
+                told.add(name)
+                found = f"no level for {operand} from {hole.low} to {hole.high}, on {day}"
+                self._file.levels[name].refuse("when", found, "levels without a hole between them", "a gap")
+
+    def _line(self, day: date, name: str) -> Decimal | None:
+        """A parameter's number on a day; None for one that yields to the contract, whose lines are a matter of the fact."""
+        parameter = self._parameters.get(name)
+        if parameter is None or parameter.contract in self._fields:
+            return None
+        value = parameter.on(day)
+        return value if isinstance(value, Decimal) else None
+
+    def _days(self, names: set[str]) -> list[date]:
+        """The rule's first day, and each later one on which a parameter of these names changes."""
+        first, until = self._rule.effective, self._rule.until
+        starts = {v.start for n in names & set(self._parameters) for v in self._parameters[n].values}
+        return [first, *sorted(day for day in starts if day > first and (until is None or day <= until))]
 
     def _crossed(self, op: str, worse: str, milder: str) -> bool:
         a, b = self._parameters.get(worse), self._parameters.get(milder)
         if a is None or b is None:
             return False
-        days = {v.start for v in (*a.values, *b.values) if v.start >= self._rule.effective} | {self._rule.effective}
-        pairs = [(a.on(day), b.on(day)) for day in days]
+        pairs = [(a.on(day), b.on(day)) for day in self._days({worse, milder})]
         return any(_beyond(x, y) if op in ("<", "<=") else _beyond(y, x) for x, y in pairs)
 
     def _card(self, offered: Mapping[str, Field | Type] | None) -> None:
