@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.errors import Finding
-from daemon.model.kinds import Absence, Type
+from daemon.model.kinds import Absence, Type, Value
 from daemon.rules.decider import Decider
 from daemon.rules.gates import OPEN
 from daemon.rules.load import load
@@ -75,6 +75,22 @@ def test_call_line_rests_on_the_exchange_until_contracts_took_over() -> None:
 )
 def test_contract_overrides_the_firm_and_only_silence_falls_back(contract: object, expected: object) -> None:
     assert decider().context(fact(contract_call=contract), env())["line_call"] == expected
+
+
+@pytest.mark.parametrize(
+    ("contract", "ratio", "level"),
+    [
+        (Decimal("1.40"), "1.399999", "call"),
+        (Decimal("1.40"), "1.40", "warning"),
+        (Absence.EMPTY, "1.30", "warning"),
+        (Absence.EMPTY, "1.299999", "call"),
+        (Decimal("1.20"), "1.299999", "warning"),
+        (Decimal("1.20"), "1.199999", "call"),
+    ],
+)
+def test_the_line_that_decides_is_the_contracts_where_it_has_one(contract: Value, ratio: str, level: str) -> None:
+    found = fact(contract_call=contract, counter_ratio=Decimal(ratio), own_ratio=Decimal(ratio))
+    assert decider().decide(found, (), True, OPEN, env()).level == level
 
 
 def test_absent_contract_value_is_named_as_the_operand_that_is_missing() -> None:
