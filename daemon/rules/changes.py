@@ -72,15 +72,14 @@ class Change:
 
 
 def change_between(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> Change:
-    """The change from one listing of files to another; from nothing at all everything is logic. Raises FindingsError where a
-    listing that is not empty does not load."""
+    """The change from one listing of files to another. From nothing at all, or from files that this program no longer reads,
+    everything that differs is logic. Raises FindingsError where the new ones do not load."""
     paths = sorted(path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
     if not paths:
         return Change()
-    after = load(new).required()
-    if not old:
+    after, before = load(new).required(), load(old).ruleset if old else None
+    if before is None:
         return Change(logic=tuple(paths))
-    before = load(old).required()
     return _Comparison(before, after).change(paths)
 
 

@@ -26,6 +26,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from daemon.rules.checking import check_as, type_of
+from daemon.rules.expressions import ExpressionError, parse
 from daemon.rules.nodes import (
     And,
     Arithmetic,
@@ -113,10 +114,18 @@ def variations(node: Node, typing: Typing) -> list[Variation]:
     seen, found = {show(node)}, []
     for made in _spread(node, typing, lambda n: n):
         text = show(made.node)
-        if text not in seen and not check_as(made.node, typing.scope, expected):
+        if text not in seen and _sound(text, made.node, typing, expected):
             seen.add(text)
             found.append(made)
     return found
+
+
+def _sound(text: str, node: Node, typing: Typing, expected: ExprType) -> bool:
+    """Whether the loader would take a changed expression: within its bounds, and of the type it must have."""
+    try:
+        return parse(text) == node and not check_as(node, typing.scope, expected)
+    except ExpressionError:
+        return False
 
 
 def _spread(node: Node, typing: Typing, whole: Callable[[Node], Node]) -> Iterator[Variation]:

@@ -47,6 +47,11 @@ def test_from_nothing_everything_is_logic() -> None:
     assert change_between({}, mini_files()).sort == "logic"
 
 
+def test_from_files_that_are_read_no_longer_everything_that_differs_is_logic() -> None:
+    unread = {**mini_files(), RULE_PATH: RULE.replace("category: service", "category: servicing").encode()}
+    assert change_between(unread, mini_files()).logic == (RULE_PATH,)
+
+
 def test_line_of_a_rule_is_logic() -> None:
     found = change_between(mini_files(), mini_files(RULE.replace("owed > line", "owed >= line")))
     assert (found.sort, found.logic) == ("logic", (RULE_PATH,))

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from daemon.rules.expressions import parse
+from daemon.rules.expressions import ExpressionError, parse
 from daemon.rules.mutants import mutants_of, run_mutants
 from daemon.rules.mutate_expressions import Typing, variations
 from daemon.rules.mutate_instants import instant_variations
@@ -66,6 +66,14 @@ TYPING = Typing(
 )
 def test_changes_of_an_expression(text: str, expected: list[str]) -> None:
     assert [show(made.node) for made in variations(parse(text), TYPING)] == expected
+
+
+def test_change_that_the_loader_would_refuse_is_none() -> None:
+    whole = " or ".join(["not owed > line", *["owed > line"] * 98])  # one operand or operator below the bound
+    made = variations(parse(whole), TYPING)
+    assert {variation.operator for variation in made} == {"joint", "dropped", "negation", "strictness"}
+    with pytest.raises(ExpressionError):
+        parse(whole.replace("owed > line", "owed > line + 0.01", 1))
 
 
 @pytest.mark.parametrize(
