@@ -8,7 +8,8 @@ unsealed. A row of the store that the trail does not know, or that the store lac
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -26,6 +27,7 @@ from daemon.rules.schema import RuleSet
 from daemon.store import subjects, trail
 from daemon.store.db import Store, Tx
 from daemon.store.identity import message_id
+from daemon.store.rows import chunks
 from daemon.store.sheets import SheetReader
 
 UNFINISHED = frozenset({"due", "running", "late", "failed", "held"})
@@ -117,7 +119,9 @@ def completeness(store: Store, rulesets: Callable[[str], RuleSet], day: date) ->
         rows = day_rows(tx, day)
         said = DayTrail(day)
         said.hear(leaf for _, leaf in trail.since(tx, said.span[0] - daytrail.BEFORE, daytrail.KINDS))
-        found = Completeness(day, findings=crosscheck(rows, said, _message_ids(tx)))
+        found = Completeness(
+            day, findings=crosscheck(rows, said, _message_ids(tx, (row["client"] for row in rows.messages)))
+        )
         found.published, found.unpublished, found.gaps = trail.size(tx), trail.waiting(tx), trail.gaps(tx)
     found.populations, wrong = populations(rows, said, lambda sheet: open_sheet(store, sheet), _kinds(rulesets))
     found.reconciled = reconciled(said, rows.polls)
@@ -147,15 +151,19 @@ def _kinds(rulesets: Callable[[str], RuleSet]) -> Callable[[str, str], FactKind 
     return kind
 
 
-def _message_ids(tx: Tx) -> Callable[[int, str, str, str, int], str]:
-    """What messages are called, by the client's own key."""
+def _message_ids(tx: Tx, clients: Iterable[int]) -> Callable[[int, str, str, str, int], str]:
+    """What messages are called, by the client's own key; '' for a client whose keys are destroyed."""
+    keys: dict[int, bytes] = {}
+    for part in chunks(sorted(set(clients))):
+        try:
+            keys |= {client: found.commitment_key for client, found in subjects.keys_of_many(tx, part).items()}
+        except (LookupError, subjects.Shredded):  # one of them: ask for each
+            for client in part:
+                with suppress(LookupError, subjects.Shredded):
+                    keys[client] = subjects.keys_of(tx, client).commitment_key
 
     def id(client: int, notice: str, role: str, channel: str, generation: int) -> str:
-        try:
-            key = subjects.keys_of(tx, client).commitment_key
-        except (LookupError, subjects.Shredded):
-            return ""
-        return message_id(key, notice, role, channel, generation)
+        return message_id(keys[client], notice, role, channel, generation) if client in keys else ""
 
     return id
 

@@ -231,3 +231,25 @@ def _sha(path: Path) -> str:
 
 def test_a_sheets_place_names_month_run_and_rule(tmp_path: Path) -> None:
     assert sheet_path(tmp_path, "2024-02", 7, "ipo/payment") == tmp_path / "sheets/2024-02/7-ipo.payment.sheet"
+
+
+def test_what_stands_more_than_once_is_told_by_occurrence_and_the_operands_named(tmp_path: Path) -> None:
+    fund = [("fund", Type.CODE), ("share", Type.MONEY)]
+    held = [
+        line(1, operands={"fund": "A", "share": Decimal(1)}),
+        line(1, operands={"fund": "A", "share": Decimal(2)}),
+        line(1, operands={"fund": "B", "share": Decimal(1)}),
+        line(2, operands={"fund": "A", "share": Decimal(1)}, occurrence="x"),
+        line(2, operands={"fund": "A", "share": Decimal(1)}, occurrence="y"),
+    ]
+    reader = read(write(tmp_path, held, fund))
+    assert reader.repeated(["fund"]) == [(1, 2)]
+    assert reader.repeated([]) == [(1, 3)]
+    assert reader.repeated(["fund", "share"]) == []
+
+
+def test_fixed_columns_come_group_by_group_for_every_line(tmp_path: Path) -> None:
+    reader = read(write(tmp_path, [line(n % 7 + 1, rows=n) for n in range(GROUP_LINES + 5)]))
+    groups = list(reader.columns("subject", "rows"))
+    assert [len(subjects) for subjects, _ in groups] == [GROUP_LINES, 5]
+    assert sum(sum(rows) for _, rows in groups) == sum(range(GROUP_LINES + 5))
