@@ -25,7 +25,7 @@ from daemon.deliver.asking import Asker, Question
 from daemon.deliver.health import Health
 from daemon.deliver.preparing import Preparer
 from daemon.deliver.routes import Gateway, Routes
-from daemon.errors import SealBroken, StoreConflict
+from daemon.errors import SealBroken, SourceUnavailable, StoreConflict
 from daemon.intake import Intake
 from daemon.model.kinds import FactKind, Feed, Value
 from daemon.model.states import PollState
@@ -162,6 +162,7 @@ class Play:
             world: World, kind: FactKind, feed: Feed, lease: Lease, now: datetime
         ) -> tuple[Tally, Iterable[Line]]:
             if one.run is None:
+                _reachable(world, kind, feed)
                 tally, found = lines_of_sources(world, kind, feed, lease, now)
             else:
                 tally, facts = kept_facts(self.live, kind, feed, one.run)
@@ -195,6 +196,14 @@ class Play:
             elif not done and not deliverer.busy:
                 return
         raise SealBroken(f"at {now.isoformat()} the simulation finds no end after {MOST_PASSES} passes")
+
+
+def _reachable(world: World, kind: FactKind, feed: Feed) -> None:
+    """Raises SourceUnavailable where a part, or one of a look-up, names a source that is not configured."""
+    parts = [*feed.parts, *(p for lookup in kind.lookups for p in world.ruleset.kinds[lookup.kind].feeds[0].parts)]
+    missing = sorted({part.source for part in parts} - set(world.sources))
+    if missing:
+        raise SourceUnavailable(f"source {missing[0]} is not configured")
 
 
 class SimulatedAsker(Asker):

@@ -305,3 +305,16 @@ def test_a_sheet_that_cannot_be_read_is_a_finding(lived: Place, tmp_path: Path, 
     assert code == 1
     assert sheet.name in shown
     assert "1 different" in shown
+
+
+def test_a_day_that_cannot_be_decided_is_a_finding_that_says_why(lived: Place, tmp_path: Path, run: Any) -> None:
+    place = lived.copy(tmp_path / "copy")
+    shutil.rmtree(place.folder / "state" / "sheets")
+    sources = place.folder / "config" / "sources.yaml"
+    sources.write_text("".join(line for line in sources.read_text().splitlines(True) if "clearing" not in line))
+    argv = ("--candidate", str(place.folder), *ONE_DAY, "--rule", PAYMENT)
+    code, shown = run(place, "rules", "simulate", *argv)
+    assert code == 1
+    assert "NOTHING" in shown
+    assert "source clearing is not configured" in shown
+    assert "FileNotFoundError" in shown
