@@ -162,8 +162,8 @@ def go_sign(args: argparse.Namespace) -> int:
     ground = _ground(args)
     screen = screen_of(args)
     ruleset = load(read_folder(ground.root)).required()
-    author = _author(ground, ruleset) if args.role == "approver" and not args.emergency else None
     day = place.today()
+    author = _author(ground, ruleset, day) if args.role == "approver" and not args.emergency else None
     wish = _wish(args, author, day)
     version = args.version or (author.version if author else ground.baseline.version + 1)
     findings = signing.obstacles(ruleset, wish, version, ground.baseline, day)
@@ -213,17 +213,18 @@ def _progress(screen: Screen) -> Callable[[str, int, int], None]:
     return lambda rule, done, of: screen.progress(f"{rule} {done}/{of}")
 
 
-def _author(ground: Ground, ruleset: RuleSet) -> Statement | None:
-    """The newest statement of an author for this set that lies in the folder, signed by anybody: an approver says the same, or
-    signs something else."""
+def _author(ground: Ground, ruleset: RuleSet, day: date) -> Statement | None:
+    """The newest statement for this set that an author of the list has signed (without a store: that names one). An approver
+    says the same, or signs something else."""
     from daemon.rules.approval_files import read_approvals
-    from daemon.rules.approvals import APPROVAL, read_statement
+    from daemon.rules.approvals import APPROVAL, read_approval, read_statement
     from daemon.rules.signers import AUTHOR, NotApproved
 
     found = []
     for file in read_approvals(ground.root, ruleset.digest).signed:
         try:
-            said = read_statement(file.raw)
+            known = ground.signers
+            said = read_approval(file, known, day).statement if known else read_statement(file.raw)
         except NotApproved:
             continue
         if (said.role, said.purpose) == (AUTHOR, APPROVAL) and said.version > ground.baseline.version:

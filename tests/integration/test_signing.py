@@ -22,7 +22,7 @@ from daemon.rules.reviews import weak_references
 from daemon.security import signerkey
 from tests.builders_day import Place
 from tests.builders_rules import shipped
-from tests.builders_signing import entry, list_bytes
+from tests.builders_signing import entry, list_bytes, put, signed, statement
 from tests.unit.test_diff import notice, simulation
 
 PASSPHRASE = "four words and a number 7"
@@ -265,3 +265,15 @@ def test_without_development_mode_an_unsigned_set_does_not_start(firm: Place, ru
     code, out = run("once")
     assert (code, "is not approved: no signature" in out) == (78, True), out
     assert run("rules", "history")[1].count("activated") == 0
+
+
+def test_an_approver_follows_an_author_of_the_list_only(firm: Place, run: Run) -> None:
+    """A statement with a higher version that somebody signed in the author's name is none that the approver takes over."""
+    run("rules", "signers", "init", *WHO)
+    sign(firm, run, "wang", "author")
+    ruleset = load(read_folder(firm.folder)).required()
+    forged = statement(ruleset, "author", "wang", version=900, expires=today() + timedelta(days=99))
+    put(firm.folder, ruleset.digest, [signed(forged, "me")])
+    code, out = sign(firm, run, "li", "approver", accept=False)
+    assert code == 0, out
+    assert run("rules", "verify")[0] == 0

@@ -135,16 +135,36 @@ class OnePerson(RuleBasedStateMachine):
         for path in (self.office.root / "rules" / "links.yaml", self.office.root / "rules" / "extra.yaml"):
             path.unlink(missing_ok=True)
 
-    @rule(which=sets, role=roles, name=names, with_key=keys, purpose=purposes, tweak=tweaks, copied=copied)
+    @rule(
+        which=sets,
+        role=roles,
+        name=names,
+        with_key=keys,
+        purpose=purposes,
+        tweak=tweaks,
+        copied=copied,
+        go=st.booleans(),
+    )
     def sign(
-        self, which: int, role: str, name: str, with_key: str, purpose: str, tweak: dict[str, int], copied: int | None
+        self,
+        which: int,
+        role: str,
+        name: str,
+        with_key: str,
+        purpose: str,
+        tweak: dict[str, int],
+        copied: int | None,
+        go: bool,
     ) -> None:
-        """A statement about a set, or a copy of somebody's said in the person's own name, signed with any key."""
+        """A statement about a set, or a copy of somebody's said in the person's own name, signed with any key; then the files
+        of the set, and a reload."""
         made = self._statement(which, role, name, purpose, tweak)
         others = self._others(variant(which).digest)
         if copied is not None and others:
             made = replace(read_statement(others[copied % len(others)].read_bytes()), role=role, principal=name)
         self._put(which, made, with_key)
+        if go:
+            self.edit(which, "reload")
 
     @rule(which=sets, both=st.tuples(names, names), two_keys=st.tuples(keys, keys), tweak=tweaks, go=st.booleans())
     def sign_both(
@@ -326,7 +346,7 @@ def play(examples: int, steps: int = 30) -> None:
 
 
 def test_no_commands_of_one_person_activate_a_set() -> None:
-    play(12)
+    play(8)
 
 
 @pytest.mark.slow
