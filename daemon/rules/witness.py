@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -23,6 +23,7 @@ from daemon.rules.evaluate import Env, evaluate
 from daemon.rules.expectations import FIRST_CORRECTION, Played, word
 from daemon.rules.expressions import parse
 from daemon.rules.gates import CONSENTS, SOURCE_STATES, call_of, contacts_of
+from daemon.rules.load_cases import OPEN
 from daemon.rules.mutant import Mutant
 from daemon.rules.mutants import shifted
 from daemon.rules.mutate_expressions import UNITS
@@ -129,9 +130,29 @@ class Search:
         if not mutant.site.startswith(("corrections.", "card.", "terms")):
             return
         for told in self._matches(5):
+            before = replace(told, expect={}, gates=OPEN)
             for case in self.cases:
                 if case.business_date == told.business_date:
-                    yield replace(case, told=replace(told, expect={}, gates={"consent": "in"}))
+                    yield replace(case, told=before)
+            for name in self.rule.terms:
+                for value in self._others(told, name):
+                    yield replace(told, told=with_value(before, self._field_of(name), value))
+
+    def _field_of(self, term: str) -> str:
+        """The field that a term's value comes from: itself, or the contract's for a parameter."""
+        return self.words.contract_field(term) if term in self.words.used_parameters else term
+
+    def _others(self, case: Case, term: str) -> list[Value]:
+        """Other values of a term's field."""
+        name = self._field_of(term)
+        known, field = value_of(case, name), self.words.kind.fields.get(name)
+        if isinstance(known, bool):
+            return [not known]
+        if isinstance(known, Decimal):
+            return [known + 1]
+        if isinstance(known, date) and not isinstance(known, datetime):
+            return [known + timedelta(days=1)]
+        return [value for value in field.values if value != known] if field is not None else []
 
     def _values(self, mutant: Mutant) -> Iterator[Case]:
         """Facts near the cases: fields of the changed expression at their limits, at each value they may have, absent."""
