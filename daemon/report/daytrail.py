@@ -180,8 +180,10 @@ class DayTrail:
             self.attempts[key] = AttemptWord(data["notice"], leaf)
             self._own(data["notice"], data["message"], "sending", leaf["id"]).tries = data["n"]
             return
-        if key in self.attempts:
-            self.attempts[key].ended = leaf
+        attempt = self.attempts.get(key)
+        if attempt is None or attempt.ended is not None:
+            return  # a sender that came too late settles nothing: the first end holds
+        attempt.ended = leaf
         self._own(data["notice"], data["message"], f"ended {data['verdict']}", leaf["id"])
 
     def _receipt(self, leaf: Leaf, data: Leaf) -> None:
