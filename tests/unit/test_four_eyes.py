@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from daemon.clock import SHANGHAI
 from daemon.errors import StoreConflict
-from daemon.rules.approvals import APPROVAL, EMERGENCY, NAMESPACE, Statement, read_statement
+from daemon.rules.approvals import APPROVAL, EMERGENCY, NAMESPACE, SignedFile, Statement, read_statement
 from daemon.rules.digest import digest
 from daemon.security import sshsig
 from daemon.store import acts, pages, rulesets, trail
@@ -173,6 +173,19 @@ class OnePerson(RuleBasedStateMachine):
         """Author and approver of one text, under any two names with any two keys; then the files of the set, and a reload."""
         for role, name, with_key in zip(("author", "approver"), both, two_keys, strict=True):
             self._put(which, self._statement(which, role, name, APPROVAL, tweak), with_key)
+        if go:
+            self.edit(which, "reload")
+
+    @rule(which=sets, tweak=tweaks, go=st.booleans())
+    def forge_both(self, which: int, tweak: dict[str, int], go: bool) -> None:
+        """Statements in two others' names, beside signatures that they made under something else."""
+        approvals = self.office.root / "rules" / "approvals"
+        for role, name in (("author", "wang"), ("approver", "li")):
+            made = self._statement(which, role, name, APPROVAL, tweak)
+            theirs = next(iter(sorted(approvals.glob(f"*/{role}-{name}.json.sig"))), None)
+            if theirs is not None:
+                file = SignedFile(f"forged-{role}.json", made.raw(), theirs.read_bytes())
+                put(self.office.root, variant(which).digest, [file])
         if go:
             self.edit(which, "reload")
 
