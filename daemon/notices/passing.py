@@ -87,9 +87,10 @@ def timer_due(tx: Connection, rule: Rule, row: RowMapping, now: datetime) -> Non
             next_channel(tx, rule, row, now, why="forward timer")
         elif not served:
             open_call(tx, rule, row, now, "no receipt that serves in time")
-    start = max(from_micros(row["not_before"]), from_micros(row["made_at"]))
     following = index + 1
-    due = micros(start + timers[following].after) if following < len(timers) else None
+    due = None
+    if following < len(timers):
+        due = micros(from_micros(row["next_timer"]) + timers[following].after - timers[index].after)
     tx.execute(update(notices).where(notices.c.id == row["id"]).values(timer=following, next_timer=due))
 
 

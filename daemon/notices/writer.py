@@ -286,8 +286,10 @@ class Writer:
             "timer": row["timer"],
             "next_timer": row["next_timer"],
         }
-        if row["not_before"] != values["not_before"] and row["told_at"] is None:
-            values |= self._timers_from(change.not_before, row)
+        stood_up = change.stands is Stands.YES and row["stands"] == Stands.NO.value
+        if row["told_at"] is None and (stood_up or row["not_before"] != values["not_before"]):
+            start = max(change.not_before, self.book.now) if stood_up else change.not_before
+            values |= self._timers_from(start, change.window_end, row)
         self._renewals.append(values)
         if moves:
             cancel_others(self.tx, change.id, contacts, record)
@@ -297,11 +299,12 @@ class Writer:
         if change.stands is Stands.UNKNOWN and row["stands"] != Stands.UNKNOWN.value and row["told_at"] is None:
             self._unknown(unit, change.id, change.why, change.deadline, record)
 
-    def _timers_from(self, instant: datetime, row: RowMapping) -> dict[str, int | None]:
-        """The forward timers begin again with a stage's instant that moved."""
+    def _timers_from(self, instant: datetime, window_end: datetime, row: RowMapping) -> dict[str, int | None]:
+        """The forward timers begin again with a stage's instant that moved, or when it stands after all: while it rested they
+        ran out. Past the window's end the next stage speaks."""
         timers = timers_of(self.book.rule, row["stage"])
-        start = max(instant, from_micros(row["made_at"]))
-        return {"timer": 0, "next_timer": micros(start + timers[0].after) if timers else None}
+        due = max(instant, from_micros(row["made_at"])) + timers[0].after if timers else window_end
+        return {"timer": 0, "next_timer": micros(due) if due < window_end else None}
 
     def _unknown(self, unit: Unit, notice: str, why: str, deadline: datetime, cause: str) -> None:
         worklist.open_task(
