@@ -128,7 +128,7 @@ def _next(plan: Plan, screen: Screen) -> None:
     day = plan.days[0]
     screen.head("接下来可以试", "What to try next")
     commands = ("status", f"rules replay --day {day}", "notices list --limit 10", "worklist list", "audit verify")
-    for command in (*commands, "cards preview ipo/payment"):
+    for command in (*commands, f"report completeness --day {day}", "cards preview ipo/payment"):
         screen.line(f"duenotice --config {_short(config)} {command}", indent=2)
 
 
