@@ -20,13 +20,16 @@ from daemon.rules.expressions import ExpressionError, names_in, parse
 from daemon.rules.gates import ANY_OTHER
 from daemon.rules.instants import parse_instant
 from daemon.rules.load_rules import RuleFile
-from daemon.rules.nodes import And, Compare, Name, Node
+from daemon.rules.nodes import And, Compare, Name, Node, walk
 from daemon.rules.parameters import first_day
 from daemon.rules.schema import Parameter
 from daemon.rules.tables import Box, box, gaps, unreachable
 from daemon.rules.types import Base, Declared, ExprType, Scope
 from daemon.rules.vocabulary import ROWS, expressions_of, fact_fields, row_only
 from daemon.yamlfile import near, parse_date
+
+MAX_COST = 3_000
+"""Operands and operators of all expressions of a rule: each is computed once for a fact at most."""
 
 
 class RuleCheck:
@@ -60,6 +63,7 @@ class RuleCheck:
         self._conditions()
         self._names()
         self._stages()
+        self._cost()
         self._dates()
         self._order()
         # with a let of unknown type its card's fields cannot be told from mistakes
@@ -104,6 +108,14 @@ class RuleCheck:
             r = self._file.levels[level.name]
             self._expressions.check(r, "when", level.when, scope)
             self._expressions.check(r, "rearm", level.rearm, scope)
+
+    def _cost(self) -> None:
+        """What one fact can cost at most: every let and expression of the rule once."""
+        texts = [*self._rule.lets.values(), *(text for _, text in expressions_of(self._rule))]
+        nodes = [node for text in texts if (node := _parsed(text)) is not None]
+        if (count := sum(1 for node in nodes for _ in walk(node))) > MAX_COST:
+            found = f"{count} operands and operators in all expressions of the rule"
+            self._r.refuse("rule", found, f"at most {MAX_COST}", "make two rules of it")
 
     def _names(self) -> None:
         scope = self._scope()

@@ -6,6 +6,7 @@ import ast
 import random
 from datetime import date, datetime, time
 from decimal import Decimal, getcontext
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -16,10 +17,12 @@ from daemon.model.money import EXACT
 from daemon.rules import compile as compiling
 from daemon.rules.checking import check, check_as
 from daemon.rules.compile import compile_function
+from daemon.rules.decider import Decider
 from daemon.rules.evaluate import evaluate, trace
 from daemon.rules.expressions import parse
 from daemon.rules.nodes import Node, show
 from daemon.rules.types import NUMERIC, Base
+from tests.builders_rules import shipped
 from tests.trees import ARGS, BASES, ENV, SCOPE, Trees, a_row, a_type, exactly
 
 
@@ -157,8 +160,54 @@ def test_the_same_expressions_give_the_same_source_whatever_their_name_says() ->
 
 
 @pytest.mark.parametrize(
-    "code", ["import os", "x = m1.real", "x = [i for i in row]", "x = row[0]", "x = lambda: 1", "x = f'{row}'"]
+    "code",
+    [
+        "import os",
+        "x = m1.real",
+        "x = [i for i in row]",
+        "x = row[0]",
+        "x = row[v_name]",
+        "x = env['calendar']",
+        "x = v_row['due']",
+        "x = k1.y[0]",
+        "row['due'].real",
+        "while x: pass",
+        "with x: pass",
+        "def f(*rows): pass\nclass C: pass",
+        "raise x",
+        "global x",
+        "x: int = 1",
+        "x = yield",
+        "x = {**row}",
+        "x = lambda: 1",
+        "x = f'{row}'",
+    ],
 )
 def test_the_fence_refuses_what_the_language_never_needs(code: str) -> None:
     with pytest.raises(ValueError, match="never needs"):
         compiling._fence(ast.parse(code))
+
+
+def test_the_code_of_every_shipped_rule_holds_listed_nodes_only_and_sees_no_builtins() -> None:
+    for rule in shipped().rules.values():
+        verdicts = Decider(shipped(), rule).verdicts
+        straight = verdicts._straight
+        assert straight is not None
+        tree = ast.parse(straight.source)
+        assert all(isinstance(node, compiling._ALLOWED) for node in ast.walk(tree))
+        assert {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} <= {"__class__"}
+        assert straight.one.__globals__["__builtins__"] == {}  # type: ignore[attr-defined]
+
+
+def test_one_module_compiles_and_runs_what_it_wrote() -> None:
+    """Python's own compile, exec and eval: one call of each of the first two, in the module that fences them."""
+    root = Path(__file__).parents[2] / "daemon"
+    found = [
+        (path.relative_to(root).as_posix(), node.func.id)
+        for path in sorted(root.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("compile", "exec", "eval")
+    ]
+    assert sorted(found) == [("rules/compile.py", "compile"), ("rules/compile.py", "exec")]

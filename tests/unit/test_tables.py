@@ -150,3 +150,9 @@ def test_a_parameter_that_ends_before_the_rule_does_is_a_gap() -> None:
     entry = [line for line in text.splitlines() if "{from:" in line and "value: 1.30" in line][-1]
     found = refused(path, entry, entry.replace("value:", "to: 2030-01-01, value:"))
     assert any("until 2030-01-01 only" in one and "a gap" in one for one in found)
+
+
+def test_a_rule_that_could_cost_too_much_is_refused() -> None:
+    many = "".join(f"  let_{n}: {' + '.join(['1'] * 30)}\n" for n in range(60))
+    found = refused(RULE, "let:\n", f"let:\n{many}")
+    assert any("operands and operators in all" in one and "at most 3000" in one for one in found)
