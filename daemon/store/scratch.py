@@ -1,7 +1,7 @@
 """A scratch store: who is concerned and what stood before some moment, copied from a store that is only read.
 
 A simulation writes in it and throws it away. Copied whole: subjects and their keys, contacts, consents, silences,
-releases, stops, rule sets, months' keys. Of what happened before the moment: the polls that ran with their counts, the
+releases, rule sets, months' keys. Of what happened before the moment: the polls that ran with their counts, the
 episodes that were open at it, the notices that had told, with an outcome, so that nothing of them moves again. What had not
 left by then is left out: if it still stands the first simulated poll makes it. Only SQLite stores can be copied. Not
 durable: no commit waits for a disk.
@@ -33,7 +33,6 @@ WHO = (
     tables.consents,
     tables.silences,
     tables.releases,
-    tables.stops,
     tables.rule_sets,
     tables.activations,
     tables.counters,
