@@ -17,8 +17,8 @@ PAYMENT_DAY, WINDOW_DAY = "2024-02-01", "2024-03-28"
 Found = dict[str, Any]
 
 
-def explained(demo: Played, client: str, day: str, rule: str) -> Found:
-    found: Found = demo.found("rules", "explain", "--client", client, "--day", day, "--rule", rule)
+def explained(changed: Played, client: str, day: str, rule: str) -> Found:
+    found: Found = changed.found("rules", "explain", "--client", client, "--day", day, "--rule", rule)
     return found
 
 
@@ -34,15 +34,15 @@ def condition(line: Found, key: str) -> Found:
 
 
 @pytest.fixture(scope="module")
-def winner(demo: Played) -> tuple[str, Decimal]:
+def winner(changed: Played) -> tuple[str, Decimal]:
     """A client of one good Shanghai allotment, none in Shenzhen's file, with enough cash all day; and what is due."""
     query = """SELECT a.client_id, min(a.business_balance) FROM sh_allotment a JOIN client k USING (client_id)
                WHERE a.business_date = ? AND k.client_status = '0' AND k.mobile IS NOT NULL AND a.exchange_type = '1'
                  AND NOT EXISTS (SELECT 1 FROM consent c WHERE c.client_id = a.client_id AND c.state = 'out')
                GROUP BY a.client_id HAVING count(*) = 1 ORDER BY a.client_id"""
-    with demo.counter() as db:
+    with changed.counter() as db:
         rows = db.execute(query, (PAYMENT_DAY,)).fetchall()
-        file = (demo.folder / "backoffice" / "sjsfx_20240201.dbf").read_bytes()
+        file = (changed.folder / "backoffice" / "sjsfx_20240201.dbf").read_bytes()
         for client, due in rows:
             accounts = db.execute("SELECT stock_account FROM stock_account WHERE client_id = ?", (client,)).fetchall()
             cash = "SELECT enable_balance FROM cash_balance_at WHERE client_id = ? AND valid_to > '2024-02-01'"
@@ -53,10 +53,10 @@ def winner(demo: Played) -> tuple[str, Decimal]:
 
 
 def test_a_client_who_was_told_sees_input_conditions_parameters_gates_and_outcome(
-    demo: Played, winner: tuple[str, Decimal]
+    changed: Played, winner: tuple[str, Decimal]
 ) -> None:
     client, due = winner
-    found = explained(demo, client, PAYMENT_DAY, "ipo/payment")
+    found = explained(changed, client, PAYMENT_DAY, "ipo/payment")
     assert found["told"] is True
     line = found["lines"][0]
     assert (line["bucket"], line["reason"], line["as_recorded"]) == ("notify", "condition", True)
@@ -78,9 +78,9 @@ def test_a_client_who_was_told_sees_input_conditions_parameters_gates_and_outcom
     assert any(message["attempts"] and message["receipts"] for message in morning["messages"])
 
 
-def test_the_screen_says_the_same(demo: Played, winner: tuple[str, Decimal]) -> None:
+def test_the_screen_says_the_same(changed: Played, winner: tuple[str, Decimal]) -> None:
     client, due = winner
-    screen = demo.run("rules", "explain", "--client", client, "--day", PAYMENT_DAY, "--rule", "ipo/payment")
+    screen = changed.run("rules", "explain", "--client", client, "--day", PAYMENT_DAY, "--rule", "ipo/payment")
     for said in (
         "because: condition when",
         "total_due > 0",
@@ -93,22 +93,22 @@ def test_the_screen_says_the_same(demo: Played, winner: tuple[str, Decimal]) -> 
     assert any(outcome in screen for outcome in ("delivered", "handed to SMS"))
 
 
-def contract(demo: Played, low: float, high: float) -> tuple[str, Decimal, Decimal]:
+def contract(changed: Played, low: float, high: float) -> tuple[str, Decimal, Decimal]:
     """A contract of a normal client whose ratio (%) lies between the two, its ratio and its call line."""
     query = """SELECT a.credit_account, a.per_assurescale_value, c.line_call FROM margin_assets a
                JOIN margin_contract c USING (credit_account) JOIN client k ON k.client_id = a.client_id
                WHERE a.init_date = ? AND a.basis = 'day_end' AND c.ratio_source = 'counter' AND k.client_status = '0'
                  AND k.mobile IS NOT NULL AND CAST(a.per_assurescale_value AS REAL) BETWEEN ? AND ?
                ORDER BY a.credit_account"""
-    with demo.counter() as db:
+    with changed.counter() as db:
         row = db.execute(query, (PAYMENT_DAY, low, high)).fetchone()
     assert row is not None, "the sample has no such contract"
     return row[0], Decimal(row[1]) / 100, Decimal(row[2]) / 100
 
 
-def test_a_margin_call_shows_the_ratio_and_the_line_of_the_contract(demo: Played) -> None:
-    account, ratio, line_call = contract(demo, 118, 129.9)
-    found = explained(demo, account, PAYMENT_DAY, "margin/maintenance")
+def test_a_margin_call_shows_the_ratio_and_the_line_of_the_contract(changed: Played) -> None:
+    account, ratio, line_call = contract(changed, 118, 129.9)
+    found = explained(changed, account, PAYMENT_DAY, "margin/maintenance")
     line = next(one for one in found["lines"] if one["feed"] == "margin_day_end")
     assert (line["bucket"], line["reason"], line["level"]) == ("notify", "level:call", "call")
     assert (line["cause"]["kind"], line["cause"]["key"]) == ("condition", "levels.call.when")
@@ -123,9 +123,9 @@ def test_a_margin_call_shows_the_ratio_and_the_line_of_the_contract(demo: Played
     assert call["outcome"] in ("delivered", "handed_to_sms")
 
 
-def test_a_client_above_every_line_sees_the_first_condition_that_made_it_so(demo: Played) -> None:
-    account, ratio, _ = contract(demo, 300, 1_000_000)
-    found = explained(demo, account, PAYMENT_DAY, "margin/maintenance")
+def test_a_client_above_every_line_sees_the_first_condition_that_made_it_so(changed: Played) -> None:
+    account, ratio, _ = contract(changed, 300, 1_000_000)
+    found = explained(changed, account, PAYMENT_DAY, "margin/maintenance")
     assert (found["told"], found["notices"]) == (False, [])
     line = next(one for one in found["lines"] if one["feed"] == "margin_day_end")
     assert (line["bucket"], line["reason"], line["as_recorded"]) == ("no_match", "condition", True)
@@ -134,42 +134,42 @@ def test_a_client_above_every_line_sees_the_first_condition_that_made_it_so(demo
     shown = {part["text"]: part["value"] for part in line["cause"]["trace"]["parts"]}
     assert Decimal(shown["ratio"]) == ratio
     assert line["gates"] == []
-    screen = demo.run("rules", "explain", "--client", account, "--day", PAYMENT_DAY, "--rule", "margin/maintenance")
+    screen = changed.run("rules", "explain", "--client", account, "--day", PAYMENT_DAY, "--rule", "margin/maintenance")
     assert "because: not even the mildest level holds, levels.attention.when" in screen
 
 
-def test_a_client_whom_a_gate_kept_back_sees_that_gate(demo: Played) -> None:
+def test_a_client_whom_a_gate_kept_back_sees_that_gate(changed: Played) -> None:
     query = """SELECT h.client_id, h.fund_code, k.client_status FROM fund_holding h JOIN client k USING (client_id)
                WHERE h.fund_code = '012742' AND k.client_status IN ('2', '3') AND CAST(h.current_share AS REAL) > 0
                  AND h.init_date <= ? AND ? < h.end_date ORDER BY h.client_id"""
-    with demo.counter() as db:
+    with changed.counter() as db:
         client, fund, number = db.execute(query, (WINDOW_DAY, WINDOW_DAY)).fetchone()
     status = {"2": "closed", "3": "deceased"}[number]
-    found = explained(demo, client, WINDOW_DAY, "fund/open_window")
+    found = explained(changed, client, WINDOW_DAY, "fund/open_window")
     assert found["told"] is False
     line = next(one for one in found["lines"] if one["fact"]["fund_code"] == fund)
     assert (line["bucket"], line["reason"]) == ("suppressed", "gate:status")
     assert (line["cause"]["kind"], line["cause"]["key"], line["cause"]["detail"]) == ("gate", "status", status)
     assert line["operands"]["client_status"] == status
     assert condition(line, "when")["trace"]["value"] is True
-    screen = demo.run("rules", "explain", "--client", client, "--day", WINDOW_DAY, "--rule", "fund/open_window")
+    screen = changed.run("rules", "explain", "--client", client, "--day", WINDOW_DAY, "--rule", "fund/open_window")
     assert "gate:status" in screen
 
 
-def test_a_client_without_an_allotment_sees_that_the_polls_ran_without_a_line(demo: Played) -> None:
+def test_a_client_without_an_allotment_sees_that_the_polls_ran_without_a_line(changed: Played) -> None:
     query = """SELECT k.client_id FROM client k JOIN margin_assets m USING (client_id)
                WHERE k.client_id NOT IN (SELECT client_id FROM sh_allotment WHERE business_date = ?) ORDER BY k.client_id"""
-    file = (demo.folder / "backoffice" / "sjsfx_20240201.dbf").read_bytes()
-    with demo.counter() as db:
+    file = (changed.folder / "backoffice" / "sjsfx_20240201.dbf").read_bytes()
+    with changed.counter() as db:
         for (client,) in db.execute(query, (PAYMENT_DAY,)).fetchall():
             accounts = db.execute("SELECT stock_account FROM stock_account WHERE client_id = ?", (client,)).fetchall()
             if not any(account.encode() in file for (account,) in accounts):
                 break
-    found = explained(demo, client, PAYMENT_DAY, "ipo/payment")
+    found = explained(changed, client, PAYMENT_DAY, "ipo/payment")
     assert (found["told"], found["lines"], len(found["absences"])) == (False, [], 3)
     assert len({one["due"] for one in found["absences"]}) == 3
     assert all(one["rejects"] > 0 for one in found["absences"]), (
         "a rejected row may have been this client's, and is shown"
     )
-    screen = demo.run("rules", "explain", "--client", client, "--day", PAYMENT_DAY, "--rule", "ipo/payment")
+    screen = changed.run("rules", "explain", "--client", client, "--day", PAYMENT_DAY, "--rule", "ipo/payment")
     assert screen.count("no line of this client") == 3
