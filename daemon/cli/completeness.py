@@ -50,43 +50,47 @@ def go(args: argparse.Namespace) -> int:
     screen.progress(screen.say("核对中……", "proving …"))
     with place.store_of(settings) as store:
         found = completeness(store, lambda digest: ruleset_of(store, digest), args.day)
-        head, wrong = _head(settings, store, found)
+        head, wrong, later = _head(settings, store)
     screen.progress("")
     good = found.good and not wrong
     if not (args.json or args.xlsx or args.html):
-        _print(screen, found, sections(screen, found, clients=args.clients), _footer(screen, found, head, wrong), good)
+        _print(screen, found, sections(screen, found, clients=args.clients), _footer(screen, head, wrong, later), good)
     if args.json:
         screen.json(_json(found, head, wrong, good, clients=args.clients))
     if args.xlsx or args.html:
         listed = sections(screen, found, clients=args.clients)
-        _write(args, screen, found, listed, _footer(screen, found, head, wrong), good)
+        _write(args, screen, found, listed, _footer(screen, head, wrong, later), good)
     return 0 if good else 1
 
 
-def _head(settings: Settings, store: Store, found: Completeness) -> tuple[Checkpoint | None, str]:
-    """The trail's signed head, and what is wrong with it: its signature, or records that it covers and the store lacks."""
+def _head(settings: Settings, store: Store) -> tuple[Checkpoint | None, str, int]:
+    """The trail's signed head, what is wrong with it (its signature, or records that it covers and the store lacks), and how
+    many records it does not cover yet. The store is read behind it: what a head covers had its index before."""
     from daemon.audit.checkpoint import open_checkpoint
     from daemon.cli.audit import live_keys
+    from daemon.store import trail
 
     path = settings.path(settings.trail.folder) / "checkpoint"
     if not path.is_file():
-        return None, ""
+        return None, "", 0
     try:
         head = open_checkpoint(path.read_bytes(), live_keys(settings, store))
     except ValueError as reason:
-        return None, str(reason)
-    if head.size > found.published:
-        return head, f"the trail's head covers {head.size} records, the store has {found.published} of them"
-    return head, ""
+        return None, str(reason), 0
+    with store.read() as tx:
+        size, waiting = trail.size(tx), trail.waiting(tx)
+    if head.size > size:
+        return head, f"the trail's head covers {head.size} records, the store has {size} of them", 0
+    return head, "", size + waiting - head.size
 
 
-def _footer(screen: Screen, found: Completeness, head: Checkpoint | None, wrong: str) -> str:
+def _footer(screen: Screen, head: Checkpoint | None, wrong: str, later: int) -> str:
     """The head that a reader compares with the log, and how many records it does not cover yet."""
     if wrong:
         return wrong
     if head is None:
         return screen.say("审计链尚未发布", "nothing of the trail is published yet")
-    root, later = head.root.hex(), found.published + found.unpublished - head.size
+    root = head.root.hex()
     return screen.say(
         f"审计链 {head.origin}：{head.size} 条，总散列 {root}；另有 {later} 条尚未签名",
         f"trail {head.origin}: {head.size} records, root {root}; {later} more are not signed yet",
