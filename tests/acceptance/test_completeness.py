@@ -19,9 +19,9 @@ def test_a_day_is_complete_against_source_and_trail(demo: Played, day: str) -> N
     assert shown["gaps"] == []
     assert shown["head_wrong"] == ""
     assert {one["why"] for one in shown["reconciled"]} == {""}
-    assert shown["populations"]
+    assert any(one["clients"] > 0 for one in shown["populations"])
     for one in shown["populations"]:
-        assert sum(one["buckets"].values()) == one["clients"] > 0
+        assert sum(one["buckets"].values()) == one["clients"]
         assert one["twice"] == []
     assert sum(one["notices"] for one in shown["notices"]) > 0
 
