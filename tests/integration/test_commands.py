@@ -117,8 +117,8 @@ def test_a_day_is_decided_again_as_it_was(lived: Place, run: Any, found: Any) ->
     assert code == 0
     assert "all identical" in out
     result = found(lived, "rules", "replay", "--day", str(DAY))
-    assert {rule["rule"] for rule in result["rules"]} == {"fund/open_window", PAYMENT, MARGIN}
-    assert all(rule["lines"] > 0 for rule in result["rules"])
+    lines = {rule["rule"]: rule["lines"] for rule in result["rules"]}
+    assert min(lines[name] for name in ("fund/open_window", PAYMENT, MARGIN)) > 0
     assert sum(rule["notices"] for rule in result["rules"]) > 0
     assert sum(rule["asks"] for rule in result["rules"]) > 0
 
