@@ -8,8 +8,8 @@ A feed's business date is decided from its kept sheets where they hold every ope
 the facts would be the same; else from the sources, whose queries are asked for that business date as of the moments of its
 polls. It runs in a scratch store that is thrown away: nothing is sent, nothing is written into the store. Contacts are those
 of now; consents, silences and releases are for sheets what their lines read, for sources those of now; a stop of a rule
-counts where a line read it. Asking again before a message leaves reads the sources where the poll did; a condition of a
-stage is otherwise as the last poll said.
+counts where a line read it; a hold stays until it ends itself, whoever released it then. Asking again before a message
+leaves reads the sources where the poll did; a condition of a stage is otherwise as the last poll said.
 """
 
 from __future__ import annotations
