@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from daemon.errors import ConfigError
-from daemon.rules.load import load
+from daemon.rules.load import load_kept
 from daemon.rules.schema import RuleSet
 from daemon.sources import Source, SourceConfig, open_source
 from daemon.store import rulesets
@@ -25,10 +25,10 @@ def open_sources(configs: Mapping[str, SourceConfig], secrets: Mapping[str, str]
 
 
 def ruleset_of(store: Store, digest: str) -> RuleSet:
-    """A kept rule set by its digest, loaded as every rule set is. Raises LookupError, FindingsError."""
+    """A kept rule set by its digest, as it was accepted. Raises LookupError, FindingsError."""
     with store.read() as tx:
         files = rulesets.files_of(tx, digest)
-    found = load(files).required()
+    found = load_kept(files)
     if found.digest != digest:
         raise ConfigError(f"rule set {digest[:12]}: its bytes have digest {found.digest[:12]}")
     return found

@@ -123,6 +123,16 @@ def load(files: Mapping[str, bytes]) -> Loaded:
     return Loaded(None if findings else ruleset, findings, loader.as_read(ruleset))
 
 
+def load_kept(files: Mapping[str, bytes]) -> RuleSet:
+    """A set that was accepted once: read and built, but not judged again, so that a stricter program still decides what it
+    decided under it. It has no cases. Raises FindingsError where its files cannot be read any more."""
+    loader = _Loader(files, judged=True)
+    ruleset = loader.ruleset()
+    if loader.findings:
+        raise FindingsError(sorted(set(loader.findings)))
+    return ruleset
+
+
 def sort_of(path: str) -> tuple[str, str]:
     """What a path holds and its name: ('rule', 'margin/maintenance'); ('', '') for anything else."""
     for sort, pattern in _PATHS.items():
@@ -134,8 +144,8 @@ def sort_of(path: str) -> tuple[str, str]:
 class _Loader:
     """Reads the files of one listing, those first that others refer to."""
 
-    def __init__(self, files: Mapping[str, bytes]) -> None:
-        self._files = files
+    def __init__(self, files: Mapping[str, bytes], *, judged: bool = False) -> None:
+        self._files, self._judged = files, judged
         self.findings: list[Finding] = []
         self._read: dict[str, RuleFile] = {}
         self._paths: dict[str, dict[str, str]] = {sort: {} for sort in _PATHS}
@@ -257,6 +267,8 @@ class _Loader:
         statuses: Mapping[str, StatusTable],
     ) -> dict[str, Rule]:
         self._read = {name: read_rule(r, name, references, statuses) for name, r in self._readers("rule").items()}
+        if self._judged:
+            return {name: file.rule for name, file in self._read.items()}
         found: dict[str, Rule] = {}
         for name, file in self._read.items():
             if RuleCheck(file, kinds, parameters, cards, links, self.findings).run():
@@ -278,7 +290,7 @@ class _Loader:
         cards: Mapping[str, Card],
     ) -> tuple[Case, ...]:
         cases: list[Case] = []
-        for name, r in self._readers("cases").items():
+        for name, r in self._readers("cases").items() if not self._judged else ():
             if name not in self._paths["rule"]:
                 r.refuse("rule", f"cases of '{name}'", f"a rule file rules/{name}.yaml")
             if (rule := rules.get(name)) is not None:

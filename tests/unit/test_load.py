@@ -11,8 +11,9 @@ import pytest
 from daemon.cli.findings import said as in_language
 from daemon.errors import ConfigError
 from daemon.rules.cases import run_cases
+from daemon.rules.decider import Decider
 from daemon.rules.digest import digest, listing
-from daemon.rules.load import MAX_FILE_BYTES, load, read_folder, sort_of
+from daemon.rules.load import MAX_FILE_BYTES, load, load_kept, read_folder, sort_of
 from daemon.yamlfile import FindingsError
 from tests.builders_rules import BAD, ROOT, changed, load_changed, loaded_mistake, mistake, shipped, shipped_files
 
@@ -264,3 +265,32 @@ def test_missing_folder_is_refused(tmp_path: Path) -> None:
 def test_kind_whose_rows_a_part_cannot_tell_apart_is_refused() -> None:
     found = load(changed("rules/kinds/waiver.yaml", "          client_no: client_id\n", "")).findings
     assert any("no column for 'client_no'" in str(f) for f in found)
+
+
+def test_a_kept_set_is_built_as_it_was_accepted() -> None:
+    made, kept = load(shipped_files()).required(), load_kept(shipped_files())
+    assert (kept.digest, kept.rules, kept.kinds, kept.parameters) == (
+        made.digest,
+        made.rules,
+        made.kinds,
+        made.parameters,
+    )
+    assert kept.cases == ()
+
+
+def test_a_kept_set_still_decides_where_the_loader_has_become_stricter() -> None:
+    files = dict(shipped_files())
+    path = "rules/margin/maintenance.yaml"
+    files[path] = files[path].replace(b"effective: 2015-07-01", b"effective: 2001-01-01", 1)  # before its parameters
+    assert load(files).ruleset is None
+    kept = load_kept(files)
+    assert set(kept.rules) == set(shipped().rules)
+    for rule in kept.rules.values():
+        assert Decider(kept, rule).operands
+
+
+def test_a_kept_set_that_cannot_be_read_any_more_is_refused() -> None:
+    files = dict(shipped_files())
+    files["rules/margin/maintenance.yaml"] += b"no_such_key: 1\n"
+    with pytest.raises(FindingsError, match="no_such_key"):
+        load_kept(files)
