@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from daemon.log import logger
 from daemon.store.db import Store
 from tests import postgres
 from tests.builders_store import new_store
@@ -15,6 +17,14 @@ from tests.builders_store import new_store
 # Two cores may be shared: how long one example takes says nothing.
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
+
+
+@pytest.fixture(autouse=True)
+def log_of_its_own() -> Iterator[None]:
+    """A command run in this process logs to a stream that is closed with its test; no later test may meet it."""
+    yield
+    logger.remove()
+    logger.add(lambda message: sys.stderr.write(message))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -255,10 +255,10 @@ class RuleCheck:
         for name, worse in unreachable(boxes):
             if name not in told:
                 told.add(name)
-                why = f"where '{name}' holds, so does {worse}" if worse else f"'{name}' contradicts itself"
-                self._file.levels[name].refuse(
-                    "when", f"{why}, on {day}", "a level that a fact can reach", "an overlap"
-                )
+                found = f"on {day}, where '{name}' holds, so does {worse}"
+                if not worse:
+                    found = f"on {day}, '{name}' contradicts itself"
+                self._file.levels[name].refuse("when", found, "a level that a fact can reach", "an overlap")
 
     def _holes(self, boxes: Sequence[Box], day: date, told: set[str]) -> None:
         for operand, name, hole in gaps(boxes):

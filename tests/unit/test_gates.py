@@ -117,18 +117,21 @@ def test_marketing_reaches_normal_clients_only(status: str) -> None:
     assert (status_verdict(by_category("marketing"), status) == SEND) == (status in ("normal", "institution"))
 
 
-@pytest.mark.parametrize("family", ["ipo", "fund", "margin"])
-def test_a_minors_notices_go_to_the_guardian(family: str) -> None:
-    rule = next(rule for name, rule in shipped().rules.items() if name.startswith(f"{family}/"))
+SERVICES = [name for name, rule in shipped().rules.items() if rule.category == "service"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_minors_notices_go_to_the_guardian(name: str) -> None:
+    rule = shipped().rules[name]
     results = run(rule, CONSENTED, replace(NOTHING, status="minor"))
     assert verdict_of(results) is None
     assert contacts_of(rule, results) == ("guardian",)
     assert call_of(results) == ""
 
 
-@pytest.mark.parametrize("family", ["ipo", "fund", "margin"])
-def test_special_care_is_a_call_beside_the_notice(family: str) -> None:
-    rule = next(rule for name, rule in shipped().rules.items() if name.startswith(f"{family}/"))
+@pytest.mark.parametrize("name", SERVICES)
+def test_special_care_is_a_call_beside_the_notice(name: str) -> None:
+    rule = shipped().rules[name]
     results = run(rule, CONSENTED, replace(NOTHING, status="special_care"))
     assert verdict_of(results) is None
     assert contacts_of(rule, results) == rule.contacts
