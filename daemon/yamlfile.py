@@ -23,7 +23,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from daemon.errors import Finding
-from daemon.yamlstrict import FindingsError, Place, YList, YMap, describe, load
+from daemon.yamlstrict import UNQUOTED, FindingsError, Place, YList, YMap, describe, load
 
 __all__ = [
     "FindingsError",
@@ -109,9 +109,11 @@ class Reader:
         return key in self.map_
 
     def refuse(self, key: str, found: str, allowed: str, hint: str = "") -> None:
-        """Note a finding at the value of `key` (at the mapping itself for a key it lacks)."""
+        """Note a finding at the value of `key` (at the mapping itself for a key it lacks). A value that only lacks its
+        quotes has been told of already."""
         place, trail = self.map_.place(key), self.map_.trail_of(key)
-        self.findings.append(Finding(self.map_.path, *place, trail, found, allowed, hint))
+        if not any(f.key == trail and f.path == self.map_.path and UNQUOTED in f.found for f in self.findings):
+            self.findings.append(Finding(self.map_.path, *place, trail, found, allowed, hint))
 
     def text(self, key: str, longest: int = 2000) -> str:
         """Text that is not blank, of at most `longest` characters."""

@@ -29,6 +29,7 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
 MAX_FINDINGS = 200
 MAX_DIGITS = 40
+UNQUOTED = "without quotes, which YAML 1.1 reads as another value"
 
 _KEY = re.compile(r"[A-Za-z0-9_./+-]{1,64}")
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
@@ -292,7 +293,7 @@ class _Builder:
             return self._number(text, place, trail)
         if _OTHER_WORDS.fullmatch(text) or _OTHER_NUMBERS.fullmatch(text):
             allowed = f"'{text}' in quotes if it is text; else true, false, null, 12 or 1.30"
-            self._note(place, trail, f"{text} without quotes, which YAML 1.1 reads as another value", allowed)
+            self._note(place, trail, f"{text} {UNQUOTED}", allowed)
         return text
 
     def _number(self, text: str, place: Place, trail: str) -> int | Decimal:

@@ -29,7 +29,7 @@ def missing(card: Card, variant: Variant, elements: tuple[Element, ...]) -> Iter
         for sms in variant.sms:
             asked = element.place in ("sms", "both") or (element.place == "agreed" and sms.condition)
             if asked and not _has(element, [sms.text]):
-                where = "the SMS text" if len(variant.sms) == 1 else "every SMS text"
+                where = "the SMS text" if len(variant.sms) == 1 else "this SMS text"
                 yield _lack(card, element, sms.text, where if element.place != "agreed" else "an SMS text with amounts")
 
 

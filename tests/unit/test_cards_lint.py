@@ -260,7 +260,7 @@ def test_an_amount_in_a_row_or_a_mark_is_one_too() -> None:
 
 def test_every_sms_text_has_what_both_ask_for() -> None:
     (finding,) = found(with_sms(AMOUNT, "有缴款，请登录App查看"))
-    assert (finding.found, finding.key) == ("no contact in every SMS text", "variants[1].sms[2]")
+    assert (finding.found, finding.key) == ("no contact in this SMS text", "variants[1].sms[2]")
 
 
 def test_a_card_may_ask_for_more_of_itself() -> None:
@@ -268,7 +268,7 @@ def test_a_card_may_ask_for_more_of_itself() -> None:
     asks += "  - {element: 后果, words: [视为放弃], in: both}\n"
     told = [(f.found, f.allowed, f.hint) for f in found(with_sms(AMOUNT, SHORT, more=asks))]
     lacks = ("the words 视为放弃", "")
-    assert told.count(("no 后果 in every SMS text", *lacks)) == 2
+    assert told.count(("no 后果 in this SMS text", *lacks)) == 2
     assert ("no 后果 in title and description", *lacks) in told
     assert len(told) == 3  # the amount is in the card and in the text of those who agreed, and not asked of the other
     good = with_sms(AMOUNT.replace("元，", "元，逾期视为放弃，"), SHORT.replace("，", "，逾期视为放弃，"), more=asks)
