@@ -156,6 +156,10 @@ class Activation:
                 Finding("rules", 0, 0, "folder", str(wrong), "a folder that can be read"),
             )
             return Loaded(None, tuple(findings))
+        except Exception as broken:  # an error of ours must not end the daemon over an edit
+            logger.opt(exception=True).error("the rule folder cannot be judged", action="rules")
+            finding = Finding("rules", 0, 0, "folder", type(broken).__name__, "see the journal: an error of ours")
+            return Loaded(None, (finding,))
 
     def _keep_approvals(self, tx: Tx, approvals: Sequence[Approval], now: datetime) -> None:
         for one in approvals:

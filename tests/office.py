@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -54,6 +54,7 @@ class SignedOffice:
     """One installation. `boot` starts its daemon anew, as a restart does; `reload` is its SIGHUP."""
 
     def __init__(self, root: Path, *, unsigned: bool = False, people: Mapping[str, Sequence[str]] = PEOPLE) -> None:
+        self.reader: Callable[[Path], Mapping[str, bytes]] = read_folder
         self.root, self.unsigned = root, unsigned
         self.now = NOON
         self.store: Store = new_store(root / "state")
@@ -100,7 +101,7 @@ class SignedOffice:
 
     def _book(self) -> Rulebook:
         return Rulebook(
-            lambda: load_once(read_folder(self.root)), lambda name: read_approvals(self.root, name), self.unsigned
+            lambda: load_once(self.reader(self.root)), lambda name: read_approvals(self.root, name), self.unsigned
         )
 
     def _world(self, name: str) -> World:

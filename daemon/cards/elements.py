@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from daemon.cards.card import Card, CardField, Mark, Text, Variant
-from daemon.cards.lines import Slot, parse_pattern
+from daemon.cards.lines import Slot, readable
 from daemon.cards.nodes import Show, literals, shows
 from daemon.cards.words import Element, normal
 from daemon.errors import Finding
@@ -59,7 +59,7 @@ def _shown_amounts(show: Show, scope: Mapping[str, CardField]) -> list[str]:
     if field is None or show.filter != "lines":
         return [show.name] if field is not None and field.type is Type.MONEY else []
     try:
-        parts = parse_pattern(str(show.args[0])) if show.args else ()
+        parts = readable(str(show.args[0])) if show.args else ()
     except ValueError:
         return []  # the pattern has a finding of its own
     slots = [piece for part in parts for piece in part.pieces if isinstance(piece, Slot)]

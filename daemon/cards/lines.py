@@ -68,9 +68,17 @@ def slots(pattern: str) -> Iterator[tuple[Slot, bool]]:
                 yield piece, part.optional
 
 
+def readable(pattern: str) -> tuple[Part, ...]:
+    """The parts of a pattern, none of one that cannot be read: a lint looks on, `check.py` tells of it."""
+    try:
+        return parse_pattern(pattern)
+    except ValueError:
+        return ()
+
+
 def wording(pattern: str) -> str:
     """The fixed words of a pattern."""
-    return "".join(p for part in parse_pattern(pattern) for p in part.pieces if isinstance(p, str))
+    return "".join(p for part in readable(pattern) for p in part.pieces if isinstance(p, str))
 
 
 def lines(rows: Any, pattern: str, most: int = 8, joint: str = "\n") -> str:

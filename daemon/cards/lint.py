@@ -197,6 +197,8 @@ class _Lint:
         for fault in rcs_lint.link_faults(text.key, self._filled(text, "0"), self._limits, self._hosts):
             yield self._finding(text, 1, fault.found, fault.allowed)
         for show in shows(text.nodes):
+            if show.name not in self._scope:
+                continue  # told of where the card is read
             offered = (self._known or {}).get(show.name)
             level = offered.personal if isinstance(offered, Field) else ""
             kind = self._scope[show.name].type

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from daemon.cards import filters
 from daemon.cards.card import CardField
-from daemon.cards.lines import Slot, parse_pattern
+from daemon.cards.lines import Slot, readable
 from daemon.cards.nodes import Branch, Literal, Node, Show
 from daemon.model.kinds import Type
 
@@ -73,7 +73,7 @@ def _lines(show: Show, field: CardField) -> int:
     columns = field.columns or {}
     row = sum(
         _slot(piece, columns) if isinstance(piece, Slot) else units(piece)
-        for part in parse_pattern(str(show.args[0]))
+        for part in readable(str(show.args[0]))
         for piece in part.pieces
     )
     return most * (row + units(joint)) + len("等999项")

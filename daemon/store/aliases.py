@@ -15,6 +15,7 @@ from sqlalchemy import exists, insert, select, update
 
 from daemon.clock import micros
 from daemon.errors import DueNoticeError, StoreConflict
+from daemon.rules.signers import folded
 from daemon.security.envelope import normalise
 from daemon.store import contacts, subjects, trail
 from daemon.store.db import Tx, of
@@ -62,7 +63,7 @@ def confirm(tx: Tx, pairs: Sequence[Pair], *, by: str, reason: str, now: datetim
     if row is None:
         raise StoreConflict("nobody has proposed exactly this list in the last 7 days, expected a proposal to confirm")
     id, proposer, proposed = row
-    if proposer == by:
+    if folded(proposer) == folded(by):
         raise StoreConflict(f"{by} has proposed this list, expected another person to confirm it")
     _check(tx, pairs)
     data = {"change": "confirmed", "pairs": len(pairs), "list": seal.hex(), "by": by, "reason": reason}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,16 @@ def test_a_bad_folder_never_changes_what_is_active(running: SignedOffice, what: 
         file.symlink_to(elsewhere)
     else:
         (running.root / "rules").rename(running.root / "gone")
+    assert running.reload() == OLD.digest
+    assert running.boot() == OLD.digest
+    assert any("unusable" in one for one in sentences(running))
+
+
+def test_an_error_of_ours_over_a_folder_ends_no_daemon(running: SignedOffice) -> None:
+    def breaks(folder: Path) -> Mapping[str, bytes]:
+        raise KeyError("fund_cde")
+
+    running.reader = breaks
     assert running.reload() == OLD.digest
     assert running.boot() == OLD.digest
     assert any("unusable" in one for one in sentences(running))

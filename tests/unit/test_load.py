@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -294,3 +295,24 @@ def test_a_kept_set_that_cannot_be_read_any_more_is_refused() -> None:
     files["rules/margin/maintenance.yaml"] += b"no_such_key: 1\n"
     with pytest.raises(FindingsError, match="no_such_key"):
         load_kept(files)
+
+
+NAMED = [
+    (path, match[0])
+    for path, raw in sorted(shipped_files().items())
+    if path.startswith("templates/")
+    for match in re.finditer(r"open: .*\{\{ \w+|lines\(\"[^\"]*", raw.decode())
+]
+
+
+@pytest.mark.parametrize(("path", "place"), NAMED)
+def test_a_slip_in_a_link_or_a_pattern_of_a_card_is_a_finding(path: str, place: str) -> None:
+    for spoilt in (place + "x", place[:-1] + "\u043e", place.replace("{", "", 1), place.replace("[", "", 1)):
+        if spoilt != place:
+            files = dict(shipped_files())
+            files[path] = files[path].replace(place.encode(), spoilt.encode(), 1)
+            loaded = load(files)
+            if spoilt.endswith("x") and "lines" in place:
+                continue  # other words
+            assert loaded.ruleset is None
+            assert {finding.path for finding in loaded.findings} == {path}

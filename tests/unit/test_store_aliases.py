@@ -59,8 +59,9 @@ def test_again_it_has_no_effect(store: Store) -> None:
 
 def test_nobody_confirms_his_own_list(store: Store) -> None:
     propose(store)
-    with pytest.raises(StoreConflict, match="another person"):
-        confirm(store, by="wang")
+    for name in ("wang", "WANG", "ｗａｎｇ"):
+        with pytest.raises(StoreConflict, match="another person"):
+            confirm(store, by=name)
     assert number(store, "T1") is None
 
 
