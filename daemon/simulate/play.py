@@ -7,6 +7,7 @@ would try it while its input is not there.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -19,7 +20,7 @@ from daemon.clock import SteppedClock
 from daemon.cycle import lines_of_sources, poll
 from daemon.decide.inputs import Inputs
 from daemon.decide.lines import Line, subject_kind
-from daemon.decide.reading import FactRows, Tally
+from daemon.decide.reading import FactRows, FeedReader, Tally
 from daemon.deliver import Deliverer, rendering
 from daemon.deliver.asking import Asker, Question
 from daemon.deliver.health import Health
@@ -81,6 +82,7 @@ class Play:
     trouble: dict[tuple[str, date], str] = field(default_factory=dict)
     ran: dict[tuple[str, date], int] = field(default_factory=dict)
     remembered: dict[tuple[str, int, str], GateInputs] = field(default_factory=dict)
+    lands: dict[tuple[str, datetime], bool] = field(default_factory=dict)
 
     async def run(self, attempts: Iterable[Attempt]) -> None:
         """Play all of it."""
@@ -145,8 +147,22 @@ class Play:
         if state in (PollState.LATE, PollState.FAILED):
             with self.store.read() as tx:
                 self.trouble[place] = ledger.poll_of(tx, lease.poll).reason
-            return now + late_wait(now - one.due) if state is PollState.LATE and now - one.due < GIVE_UP else None
+            again = state is PollState.LATE and now - one.due < GIVE_UP and self._lands(one)
+            return now + late_wait(now - one.due) if again else None
         return None
+
+    def _lands(self, one: Attempt) -> bool:
+        """Whether what was late on a day that is over is there by the time at which it is given up: else nobody waits."""
+        place = one.feed.name, one.due
+        if place not in self.lands:
+            reader, until = FeedReader(self.world.ruleset, self.world.sources), one.due + GIVE_UP
+            try:
+                _, found = reader.read(one.feed, business_date=one.business_date, now=until)
+                deque(found, maxlen=0)
+                self.lands[place] = True
+            except SourceUnavailable:
+                self.lands[place] = False
+        return self.lands[place]
 
     def _hold_ends(self, feed: str, now: datetime) -> datetime | None:
         """When the open holds of a feed end themselves; None where one waits for a person."""
