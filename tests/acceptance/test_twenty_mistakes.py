@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from daemon import log
 from daemon.app import App
 from daemon.clock import SteppedClock
 from daemon.compose import parts
 from daemon.settings_files import load_settings
-from daemon.yamlfile import load as load_yaml
 from tests.acceptance.played import ROOT, Played, copy_of
 
 CORPUS = ROOT / "tests" / "corpus" / "twenty_mistakes" / "mistakes.yaml"
-MISTAKES: dict[str, dict[str, Any]] = load_yaml(CORPUS.read_bytes(), CORPUS.name)["mistakes"]
+MISTAKES: dict[str, dict[str, Any]] = yaml.safe_load(CORPUS.read_text())["mistakes"]
 
 
 def plant(folder: Path) -> None:
