@@ -184,7 +184,7 @@ class FeedReader:
         header.update(reading.header)
         header.setdefault("due_date", day)
         if evaluate(parse(part.ready_when), header, Env(self.ruleset.calendar, day)) is not True:
-            raise NotReady(f"{part.source}/{part.name}: found {dict(reading.header)}, expected {part.ready_when}")
+            raise NotReady(f"{part.source}/{part.name}: found {_shown(reading.header)}, expected {part.ready_when}")
 
     def ask(
         self, feed: Feed, known: Sequence[Known], *, business_date: date, now: datetime
@@ -316,6 +316,12 @@ def _torn(kind: FactKind, part: Part, reject: Reject, tally: Tally, lookups: Seq
         return replace(reject, subject=subject)
     tally.untraced += 1
     return reject
+
+
+def _shown(header: Mapping[str, object]) -> str:
+    """What a source says of itself, for a person."""
+    words = {True: "yes", False: "no"}
+    return ", ".join(f"{name} {words[v] if isinstance(v, bool) else v}" for name, v in header.items()) or "nothing"
 
 
 def _unknown(kind: FactKind, row: Joined) -> Reject:
