@@ -104,8 +104,12 @@ SET_CHANGE = shape(
     },
 )  # fmt: skip
 KEY_CHANGE = shape(
-    {"key": HEX}, {"purpose": WORD, "alg": WORD, "version": COUNT, "previous": HEX, "vkey": TEXT, **REASON}
-)
+    {"key": HEX},
+    {
+        "purpose": WORD, "alg": WORD, "version": COUNT, "previous": HEX, "vkey": TEXT, "count": COUNT,
+        "clients": COUNT, "values": COUNT, **REASON,
+    },
+)  # fmt: skip
 HEAD = shape({"origin": WORD, "size": COUNT, "root": HASH}, {"witness": WORD, "closed": FLAG})
 
 SCHEMAS: Mapping[str, Schema] = MappingProxyType(

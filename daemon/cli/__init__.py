@@ -63,6 +63,7 @@ NOUNS: Mapping[str, Noun] = {
     "alarms": Noun("alarms", "告警：列表、已阅", "alarms: list, ack"),
     "report": Noun("report", "报表：每日完整性、判定底稿", "reports: the daily proof, a sheet in clear"),
     "audit": Noun("audit", "审计链：查看、验证、导出", "audit trail: show, verify, export"),
+    "keys": Noun("keys", "密钥：新建、状态、轮换、重新包裹、销毁", "keys: init, status, rotate, rewrap, shred"),
     "carrier": Noun("carrier", "模拟运营商平台", "the stand-in carrier alone"),
 }
 

@@ -29,6 +29,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from daemon.errors import KeyUnusable, SealBroken
@@ -221,6 +222,12 @@ def normalise(kind: str, value: str) -> str:
     return text
 
 
-def blind_index(index_key: bytes, kind: str, value: str) -> bytes:
-    """The 16 bytes by which an encrypted value is found. Equality only; how often a value occurs stays visible."""
-    return hmac_id(index_key, "duenotice/blind-index/v1", kind, normalise(kind, value))[:16]
+def blind_index(index_key: bytes, kind: str, value: str, *, sm3: bool = False) -> bytes:
+    """The 16 bytes by which an encrypted value is found: HMAC over SHA-256, or SM3 (GB/T 32905). Equality only; how often a
+    value occurs stays visible."""
+    parts = ("duenotice/blind-index/v1", kind, normalise(kind, value))
+    if not sm3:
+        return hmac_id(index_key, *parts)[:16]
+    keyed = HMAC(index_key, hashes.SM3())
+    keyed.update(encode_parts(*parts))
+    return keyed.finalize()[:16]

@@ -1,12 +1,6 @@
 """The keys of an installation, from one file that is never in the database.
 
-The file is JSON, at most 64 kB, mode 0600 or stricter (or inside the service's credentials folder), owned by the reader
-or root; the first entry of each list is the primary, the others are readers::
-
-    {"v":1,
-     "keks":   [{"id":"<32 hex>","alg":"aes-256-gcm","key":"<base64, 32 bytes>"}],      sm4-gcm: 16 bytes
-     "index":  [{"id":"<32 hex>","alg":"hmac-sha256","key":"<base64, 32 bytes>"}],
-     "signing":[{"id":"<32 hex>","alg":"ed25519","key":"<base64 seed, 32 bytes>"}]}
+Its bytes are described in `keyfile.py`; the first entry of each list is the primary, the others are readers.
 
 Key-encryption keys (KEK) wrap the keys that live, wrapped, in the store: per client a rotatable data key and a stable
 commitment key, per month one for sheets and one for the intake. Wrapping is `envelope.seal`; where wrapped keys lie,
@@ -16,24 +10,19 @@ never its bytes.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hmac
-import json
 import os
-import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from daemon.errors import KeyUnusable
+from daemon.security import keyfile
 from daemon.security.envelope import KEY_ID_BYTES, Alg, Key, blind_index, derive, open_sealed, seal
 from daemon.security.signing import SigningKey
 
-MAX_FILE_BYTES = 65_536
-LISTS = ("keks", "index", "signing")
 COMMITMENT_KEY_BYTES = 32
+HMAC_SHA256, HMAC_SM3 = "hmac-sha256", "hmac-sm3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +31,21 @@ class ClientKeys:
 
     data_key: Key
     commitment_key: bytes = field(repr=False)
+    version: int = 1
+    """How many data keys the client has had."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexKey:
-    """A blind-index key and its id."""
+    """A blind-index key: its id, and whether HMAC is over SHA-256 or SM3."""
 
     id: bytes
     secret: bytes = field(repr=False)
+    alg: str = HMAC_SHA256
+
+    def blind(self, kind: str, value: str) -> bytes:
+        """The 16 bytes by which `value` is found (`envelope.blind_index`). Raises ValueError for an empty value."""
+        return blind_index(self.secret, kind, value, sm3=self.alg == HMAC_SM3)
 
 
 class Keyring:
@@ -67,6 +63,9 @@ class Keyring:
         if len(set(ids)) != len(ids):
             raise KeyUnusable(f"key file: an id occurs twice among {', '.join(i.hex() for i in ids)}")
         self.primary = keks[0]
+        self._source: Callable[[], Keyring] | None = None
+        self.fixed = False
+        """Whether its file is a credential, which stays as it is until the service starts again."""
 
     def __repr__(self) -> str:
         return f"Keyring(keks {', '.join(i.hex() for i in self._keks)})"
@@ -74,36 +73,46 @@ class Keyring:
     @classmethod
     def load(cls, path: Path, credentials: Path | None = None) -> Keyring:
         """Read a key file. `credentials` is the service's credentials folder, whose files carry modes of their own."""
-        return cls.parse(_read_private(path, credentials), str(path))
+        keyring = cls.parse(keyfile.read_private(path, credentials), str(path))
+        keyring._source = lambda: cls.parse(keyfile.read_private(path, credentials), str(path))
+        keyring.fixed = credentials is not None and path.absolute().parent == credentials.absolute()
+        return keyring
+
+    def renew(self) -> None:
+        """Read the key file again and take the key-encryption keys it holds now. Index and signing keys stay as they were
+        read: what they make is compared over a whole run. Raises KeyUnusable and keeps what it has when the file is unusable."""
+        if self._source is not None:
+            fresh = self._source()
+            self._keks, self.primary = fresh._keks, fresh.primary
 
     @classmethod
     def parse(cls, raw: bytes, name: str = "key file") -> Keyring:
         """A keyring from the bytes of a key file; `name` is used in errors."""
-        lists = _lists(raw, name)
+        lists = keyfile.parse(raw, name)
         keks = tuple(Key(id, Alg.of(alg), secret) for id, alg, secret in lists["keks"])
-        index = tuple(IndexKey(id, secret) for id, _, secret in _only(lists["index"], "hmac-sha256", name))
-        signing = tuple(SigningKey(seed) for _, _, seed in _only(lists["signing"], "ed25519", name))
+        index = tuple(
+            IndexKey(id, secret, alg) for id, alg, secret in _only(lists["index"], (HMAC_SHA256, HMAC_SM3), name)
+        )
+        signing = tuple(SigningKey(seed) for _, _, seed in _only(lists["signing"], ("ed25519",), name))
         return cls(keks, index, signing)
 
     @classmethod
     def create(cls, path: Path, alg: Alg = Alg.AES_256_GCM) -> Keyring:
-        """Write a new key file with mode 0600 and load it. Raises KeyUnusable when there is a file already."""
-        lists = {"keks": alg.label, "index": "hmac-sha256", "signing": "ed25519"}
-        sizes = {"keks": alg.key_bytes}
-        document = {"v": 1} | {name: [_entry(label, sizes.get(name, 32))] for name, label in lists.items()}
-        raw = (json.dumps(document, indent=1) + "\n").encode()
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        except FileExistsError:
-            raise KeyUnusable(f"{path}: there is a key file already; it is never overwritten") from None
-        with os.fdopen(descriptor, "wb") as target:
-            target.write(raw)
-            target.flush()
-            os.fsync(target.fileno())
+        """Write a new key file with mode 0600 and load it; with SM4 the blind index is over SM3. Raises KeyUnusable when
+        there is a file already."""
+        lists = {
+            "keks": [keyfile.new_entry(alg.label, alg.key_bytes)],
+            "index": [keyfile.new_entry(HMAC_SM3 if alg is Alg.SM4_GCM else HMAC_SHA256, 32)],
+            "signing": [keyfile.new_entry("ed25519", 32)],
+        }
+        keyfile.create(path, lists)
         return cls.load(path)
 
     def kek(self, id: bytes) -> Key:
-        """The key-encryption key of an id. Raises KeyUnusable when this file does not hold it."""
+        """The key-encryption key of an id; one that is not known is looked for in the file as it is now. Raises KeyUnusable when
+        the file does not hold it."""
+        if id not in self._keks:
+            self.renew()
         try:
             return self._keks[id]
         except KeyError:
@@ -142,11 +151,16 @@ class Keyring:
 
     def index(self, kind: str, value: str) -> bytes:
         """The blind index under the primary index key. Raises ValueError for an empty value."""
-        return blind_index(self._index[0].secret, kind, value)
+        return self._index[0].blind(kind, value)
 
     def indexes(self, kind: str, value: str) -> tuple[bytes, ...]:
         """The blind index under every index key, primary first: what a search looks for while index keys rotate."""
-        return tuple(blind_index(key.secret, kind, value) for key in self._index)
+        return tuple(key.blind(kind, value) for key in self._index)
+
+    @property
+    def index_keys(self) -> tuple[IndexKey, ...]:
+        """All blind-index keys, primary first."""
+        return self._index
 
     @property
     def signing_keys(self) -> tuple[SigningKey, ...]:
@@ -178,72 +192,9 @@ class Keyring:
                 raise KeyUnusable(f"key {id.hex()}: its check value is not the stored one; this is another key")
 
 
-def _entry(alg: str, size: int) -> dict[str, str]:
-    return {"id": os.urandom(KEY_ID_BYTES).hex(), "alg": alg, "key": base64.b64encode(os.urandom(size)).decode()}
-
-
-def _read_private(path: Path, credentials: Path | None) -> bytes:
-    """The bytes of a file that nobody else may read. Follows no link in the last place."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as reason:
-        raise KeyUnusable(f"{path}: cannot be read ({reason.strerror}), expected a key file") from None
-    try:
-        facts = os.fstat(descriptor)
-        mode = stat.S_IMODE(facts.st_mode)
-        if not stat.S_ISREG(facts.st_mode):
-            raise KeyUnusable(f"{path}: not a regular file, expected a key file")
-        entrusted = credentials is not None and path.absolute().parent == credentials.absolute()
-        if not entrusted and (mode & 0o177 or facts.st_uid not in {0, os.geteuid()}):
-            raise KeyUnusable(f"{path}: mode {mode:04o}, owner {facts.st_uid}; expected 0600 and the reader's own")
-        if facts.st_size > MAX_FILE_BYTES:
-            raise KeyUnusable(f"{path}: {facts.st_size} bytes, no key file is longer than {MAX_FILE_BYTES}")
-        return os.read(descriptor, MAX_FILE_BYTES)
-    finally:
-        os.close(descriptor)
-
-
-def _lists(raw: bytes, name: str) -> dict[str, list[tuple[bytes, str, bytes]]]:
-    try:
-        document = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique)
-    except (ValueError, RecursionError):
-        # The decoder's message is not passed on: it may quote the text.
-        raise KeyUnusable(f"{name}: not JSON with unique keys") from None
-    if not isinstance(document, dict) or document.get("v") != 1 or set(document) - {"v", *LISTS}:
-        raise KeyUnusable(f"{name}: expected an object with v = 1 and the lists {', '.join(LISTS)}")
-    return {key: _parsed(document.get(key, []), f"{name}: {key}") for key in LISTS}
-
-
-def _parsed(entries: Any, place: str) -> list[tuple[bytes, str, bytes]]:
-    if not isinstance(entries, list):
-        raise KeyUnusable(f"{place}: expected a list")
-    found = []
-    for number, entry in enumerate(entries):
-        if not isinstance(entry, dict) or set(entry) != {"id", "alg", "key"} or not _all_text(entry):
-            raise KeyUnusable(f"{place}[{number}]: expected exactly id, alg and key, all text")
-        try:
-            id, secret = bytes.fromhex(entry["id"]), base64.b64decode(entry["key"], validate=True)
-        except (ValueError, binascii.Error):
-            raise KeyUnusable(f"{place}[{number}]: expected a hexadecimal id and a base64 key") from None
-        if len(id) != KEY_ID_BYTES:
-            raise KeyUnusable(f"{place}[{number}]: an id of {len(id)} bytes, expected {KEY_ID_BYTES}")
-        found.append((id, entry["alg"], secret))
-    return found
-
-
-def _all_text(entry: dict[str, Any]) -> bool:
-    return all(isinstance(value, str) for value in entry.values())
-
-
-def _only(entries: list[tuple[bytes, str, bytes]], alg: str, name: str) -> list[tuple[bytes, str, bytes]]:
+def _only(entries: list[keyfile.Entry], algs: tuple[str, ...], name: str) -> list[keyfile.Entry]:
     for id, found, secret in entries:
-        if found != alg or len(secret) != 32:
-            raise KeyUnusable(f"{name}: key {id.hex()}: {found!r} with {len(secret)} bytes, expected {alg} with 32")
+        if found not in algs or len(secret) != 32:
+            wanted = " or ".join(algs)
+            raise KeyUnusable(f"{name}: key {id.hex()}: {found!r} with {len(secret)} bytes, expected {wanted} with 32")
     return entries
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = dict(pairs)
-    if len(keys) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return keys

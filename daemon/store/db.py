@@ -47,6 +47,9 @@ SCHEMA = "0010"
 
 LOCK_NAME = "lock"
 KEY_CHECK = "key_check:"
+KEK_HELD = "kek_held"
+"""The meta row of the primary key-encryption key that the parent holds from a credential; '' where it can read its file again."""
+
 _STATE = "duenotice"
 
 
@@ -195,6 +198,7 @@ class Store:
         boot = os.urandom(8).hex()
         with self.write() as tx:
             put_meta(tx, "boot", boot)
+            put_meta(tx, KEK_HELD, self.keyring.primary.id.hex() if self.keyring.fixed else "")
         self.boot = boot
         return StateLock(descriptor)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 
 from daemon.errors import ConfigError
 
@@ -22,6 +22,9 @@ BUSY_MS = 5_000
 FILE_NAME = "duenotice.db"
 WRITE = "duenotice_write"
 """Execution option that makes a SQLite transaction begin IMMEDIATE."""
+
+KEYS_LOCK = 4_011_001
+"""The advisory lock on keys (PostgreSQL)."""
 
 PRAGMAS = (
     f"PRAGMA busy_timeout={BUSY_MS}",
@@ -70,6 +73,14 @@ def begin_options(engine: Engine, *, writing: bool) -> dict[str, Any]:
     if engine.dialect.name == "sqlite":
         return {WRITE: writing}
     return {"isolation_level": "READ COMMITTED" if writing else "REPEATABLE READ"}
+
+
+def hold_keys(tx: Connection, *, alone: bool) -> None:
+    """Keep the keys as they are until this writing transaction ends, or, `alone`, change them while no other one seals. On SQLite
+    there is one writer anyway."""
+    if tx.engine.dialect.name == "postgresql":
+        shared = "" if alone else "_shared"
+        tx.execute(text(f"SELECT pg_advisory_xact_lock{shared}({KEYS_LOCK})"))
 
 
 def private_folder(folder: Path) -> Path:

@@ -16,10 +16,12 @@ MAX_KEYS = 50_000
 
 
 class Known:
-    """Thread-safe. `epoch` is the store's count of shreddings and aliases this was filled under."""
+    """Thread-safe. `epoch` and `keys_epoch` name the last shredding or alias, and the last step of a rotation, that
+    this was filled after."""
 
     def __init__(self) -> None:
         self.epoch = ""
+        self.keys_epoch = ""
         self.numbers: dict[str, dict[bytes, int]] = {}
         self.clients: dict[int, int] = {}
         self.months: dict[tuple[str, str], Key] = {}
@@ -32,6 +34,15 @@ class Known:
             with self._lock:
                 self.epoch, self.numbers, self.clients, self.months = epoch, {}, {}, {}
                 self._keys.clear()
+
+    def renew_keys(self, epoch: str) -> bool:
+        """Forget the keys when the store's keys have been rotated since; whether they have."""
+        if epoch == self.keys_epoch:
+            return False
+        with self._lock:
+            self.keys_epoch, self.months = epoch, {}
+            self._keys.clear()
+        return True
 
     def add_numbers(self, kind: str, found: dict[bytes, int]) -> None:
         """Remember numbers; past the bound all are forgotten first."""

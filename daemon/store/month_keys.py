@@ -15,6 +15,7 @@ from daemon.security.envelope import Key, aad
 from daemon.store import trail
 from daemon.store.db import Tx, must_write, of
 from daemon.store.rows import one
+from daemon.store.subjects import renew
 from daemon.store.tables import month_keys
 
 SHEETS = "sheets"
@@ -30,6 +31,7 @@ def month_of(moment: datetime) -> str:
 def month_key(tx: Tx, purpose: str, now: datetime) -> Key:
     """The key of `now`'s month, made in this (writing) transaction if it is the month's first use. Raises LookupError
     when it was destroyed."""
+    renew(tx)
     state, month = of(tx), month_of(now)
     found = state.months.get((purpose, month)) or state.store.known.months.get((purpose, month))
     if found is not None:
@@ -45,6 +47,7 @@ def month_key(tx: Tx, purpose: str, now: datetime) -> Key:
 
 def key_by_id(tx: Tx, id: bytes) -> Key:
     """The month key that a sealed value names. Raises LookupError when it is not known or was destroyed."""
+    renew(tx)
     state = of(tx)
     for key in (*state.months.values(), *state.store.known.months.values()):
         if key.id == id:

@@ -24,8 +24,11 @@ from daemon.store.tables import sealed
 def put(tx: Tx, client: int | None, purpose: str, plain: bytes, now: datetime) -> str:
     """Seal `plain` and return the id of its row. Raises Shredded when the client's keys are destroyed."""
     id = os.urandom(16).hex()
-    key = month_key(tx, INTAKE, now) if client is None else keys_of(tx, client).data_key
-    version = int(month_of(now).replace("-", "")) if client is None else 1
+    if client is None:
+        key, version = month_key(tx, INTAKE, now), int(month_of(now).replace("-", ""))
+    else:
+        keys = keys_of(tx, client)
+        key, version = keys.data_key, keys.version
     row = {"id": id, "client": client, "purpose": purpose, "key_version": version}
     later(tx, sealed, row | {"bytes": seal(key, plain, aad("sealed", "bytes", id, client))})
     return id
@@ -59,8 +62,9 @@ def reseal(tx: Tx, id: str, client: int) -> None:
     """Seal an intake value again under the client it turned out to be of. A value that is a client's already raises
     SealBroken and stays."""
     plain = get(tx, id)
-    key = keys_of(tx, client).data_key
-    values = {"client": client, "key_version": 1, "bytes": seal(key, plain, aad("sealed", "bytes", id, client))}
+    keys = keys_of(tx, client)
+    bytes_ = seal(keys.data_key, plain, aad("sealed", "bytes", id, client))
+    values = {"client": client, "key_version": keys.version, "bytes": bytes_}
     done = tx.execute(update(sealed).where(sealed.c.id == id, sealed.c.client.is_(None)).values(**values))
     if done.rowcount != 1:
         raise SealBroken(f"sealed value {id}: a client's already, expected one of the intake")

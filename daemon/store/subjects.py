@@ -11,20 +11,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import RowMapping, insert, select
 
 from daemon.clock import micros
 from daemon.errors import DueNoticeError
 from daemon.security.envelope import Key, aad
 from daemon.security.keyring import ClientKeys
 from daemon.store.db import Store, Tx, TxState, must_write, of
-from daemon.store.rows import chunks, get_meta, next_numbers
-from daemon.store.tables import subject_index, subjects
+from daemon.store.engine import hold_keys
+from daemon.store.rows import chunks, next_numbers
+from daemon.store.tables import meta, subject_index, subjects
 
 CLIENT = "client"
 COUNTER = "subject"
 EPOCH = "subjects_epoch"
 """The meta row that changes when a client is shredded or an alias given: what processes remember is then dropped."""
+
+KEYS_EPOCH = "keys_epoch"
+"""The meta row that changes with every step of a rotation: remembered keys are then dropped, the key file is read again."""
 
 BATCH = 200
 """Subjects made in one transaction of `ensure`: below 20 ms with two wrapped keys each."""
@@ -102,7 +106,7 @@ def client_of(tx: Tx, number: int) -> int:
 
 def clients_of(tx: Tx, wanted: Iterable[int]) -> dict[int, int]:
     """Subject number -> client number. Raises LookupError when one is unknown."""
-    _renew(tx)
+    renew(tx)
     known = of(tx).store.known
     ask = list(dict.fromkeys(wanted))
     missing = [n for n in ask if n not in known.clients]
@@ -124,7 +128,7 @@ def keys_of(tx: Tx, client: int) -> ClientKeys:
 
 def keys_of_many(tx: Tx, clients: Iterable[int]) -> dict[int, ClientKeys]:
     """Client number -> keys, in one statement for those not used lately. Raises Shredded or LookupError."""
-    _renew(tx)
+    renew(tx)
     state = of(tx)
     found: dict[int, ClientKeys] = {}
     missing = []
@@ -136,7 +140,7 @@ def keys_of_many(tx: Tx, clients: Iterable[int]) -> dict[int, ClientKeys]:
             found[client] = keys
     for part in chunks(missing):
         for row in tx.execute(select(subjects).where(subjects.c.number.in_(part))).mappings():
-            keys = _unwrap(state.store, row["number"], row["data_key"], row["commitment_key"])
+            keys = unwrap(state.store, row)
             found[row["number"]] = keys
             _remember_keys(state, row["number"], keys)
     if absent := [client for client in missing if client not in found]:
@@ -171,17 +175,24 @@ def _blinds(tx: Tx, kind: str, keys: Sequence[str]) -> dict[str, bytes]:
     return {key: index(kind, key) for key in dict.fromkeys(keys)}
 
 
-def _renew(tx: Tx) -> None:
-    """Once a transaction: drop what is remembered if a client was shredded or an alias given since."""
+def renew(tx: Tx) -> None:
+    """Once a transaction: drop what is remembered of subjects if a client was shredded or an alias given since, and what is
+    remembered of keys if some were rotated."""
     state = of(tx)
-    if not state.epoch_seen:
-        state.epoch_seen = True
-        state.store.known.renew(get_meta(tx, EPOCH) or "")
+    if state.epoch_seen:
+        return
+    state.epoch_seen = True
+    if state.writing:
+        hold_keys(tx, alone=False)
+    found = dict(tx.execute(select(meta.c.key, meta.c.value).where(meta.c.key.in_((EPOCH, KEYS_EPOCH)))).all())
+    state.store.known.renew(found.get(EPOCH, ""))
+    if state.store.known.renew_keys(found.get(KEYS_EPOCH, "")):
+        state.store.keyring.renew()
 
 
 def _known(tx: Tx, kind: str, blinds: dict[str, bytes]) -> dict[bytes, int]:
     """Blind index -> number of those in the index, from memory or the table; older index keys are tried last."""
-    _renew(tx)
+    renew(tx)
     store = of(tx).store
     remembered = store.known.numbers.get(kind, {})
     known = {blind: remembered[blind] for blind in blinds.values() if blind in remembered}
@@ -232,11 +243,14 @@ def _insert_clients(tx: Tx, kind: str, made: Iterable[int], now: datetime) -> No
     tx.execute(insert(subjects), rows)
 
 
-def _unwrap(store: Store, number: int, data_key: bytes | None, commitment_key: bytes | None) -> ClientKeys:
-    if data_key is None or commitment_key is None:
+def unwrap(store: Store, row: RowMapping) -> ClientKeys:
+    """The keys of a client's row. Raises Shredded when it has none."""
+    number = row["number"]
+    if row["data_key"] is None or row["commitment_key"] is None:
         raise Shredded(f"client {number}: its keys are destroyed, or it is no client")
     keyring = store.keyring
     return ClientKeys(
-        keyring.unwrap_key(data_key, aad("subjects", "data_key", number, number)),
-        keyring.unwrap(commitment_key, aad("subjects", "commitment_key", number, number)),
+        keyring.unwrap_key(row["data_key"], aad("subjects", "data_key", number, number)),
+        keyring.unwrap(row["commitment_key"], aad("subjects", "commitment_key", number, number)),
+        row["key_version"],
     )
