@@ -58,7 +58,9 @@ NOUNS: Mapping[str, Noun] = {
     ),
     "cards": Noun("cards", "卡片：预览", "cards: preview"),
     "notices": Noun("notices", "通知：列表、详情、扣留与放行、静默", "notices: list, show, held, release, silence"),
-    "clients": Noun("clients", "客户：改号、授权", "clients: renumbered accounts, consents"),
+    "clients": Noun(
+        "clients", "客户：改号、授权、限制与销毁", "clients: renumbered accounts, consents, restrict and shred"
+    ),
     "worklist": Noun("worklist", "待办：列表、领取、关闭", "worklist: list, take, close"),
     "alarms": Noun("alarms", "告警：列表、已阅", "alarms: list, ack"),
     "report": Noun("report", "报表：每日完整性、判定底稿", "reports: the daily proof, a sheet in clear"),

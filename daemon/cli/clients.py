@@ -1,4 +1,5 @@
-"""`duenotice clients alias|consents`: accounts that the back office renumbers; what a client agreed to or refused."""
+"""`duenotice clients alias|consents`: accounts that the back office renumbers; what a client agreed to or refused. The commands on
+the data of a client are those of `erasing.py`."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daemon.cli import Usage, place
+from daemon.cli import Usage, erasing, place
 from daemon.cli.place import screen_of
 from daemon.cli.screen import at
 
@@ -33,6 +34,7 @@ def add(parsers: Any) -> None:
     alias.add_argument("--confirm", action="store_true", help="confirm the very list that another person proposed")
     place.by_name(alias)
     alias.set_defaults(go=go_alias)
+    erasing.add(commands)
     said = commands.add_parser("consents", help="what a client agreed to or refused, by category and channel")
     said.add_argument("client", metavar="KEY", help="the client")
     place.listing(said)

@@ -42,7 +42,7 @@ from daemon.store.tables import meta
 Tx: TypeAlias = Connection
 """A connection in its transaction."""
 
-SCHEMA = "0010"
+SCHEMA = "0011"
 """Revision of the newest migration; a store of another one is migrated when it is opened."""
 
 LOCK_NAME = "lock"

@@ -121,6 +121,12 @@ def clients_of(tx: Tx, wanted: Iterable[int]) -> dict[int, int]:
     return {n: found[n] if n in found else known.clients[n] for n in ask}
 
 
+def clients_known(tx: Tx, wanted: Sequence[int]) -> set[int]:
+    """Those of `wanted` that are numbers of clients."""
+    query = select(subjects.c.number).where(subjects.c.number.in_(wanted), subjects.c.number == subjects.c.client)
+    return set(tx.execute(query).scalars())
+
+
 def keys_of(tx: Tx, client: int) -> ClientKeys:
     """A client's keys. Raises Shredded when they are destroyed, LookupError when there is no such client."""
     return keys_of_many(tx, [client])[client]

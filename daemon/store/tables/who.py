@@ -60,6 +60,29 @@ aliases = Table(
     Column("record", Text, nullable=False),
 )
 
+restrictions = Table(
+    "restrictions",
+    metadata,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("client", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),  # restricted | legal hold
+    Column("since", BigInteger, nullable=False),
+    Column("until", Text),  # of a restriction: the day from which it may be shredded
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("ended_by", Text),
+    Index(
+        "ix_restrictions_open",
+        "client",
+        "kind",
+        unique=True,
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+)
+
 month_keys = Table(
     "month_keys",
     metadata,
