@@ -21,7 +21,7 @@ from daemon.clock import micros
 from daemon.errors import StoreConflict
 from daemon.security.envelope import Key, aad, key_id, open_sealed, seal
 from daemon.store import trail
-from daemon.store.db import KEK_HELD, KEY_CHECK, Tx, TxState, flush, must_write
+from daemon.store.db import KEK_HELD, KEY_CHECK, Store, Tx, TxState, flush, must_write
 from daemon.store.engine import hold_keys
 from daemon.store.rows import get_meta, put_meta
 from daemon.store.subjects import KEYS_EPOCH, renew, unwrap
@@ -142,14 +142,11 @@ def data_rotation(tx: Tx) -> DataRotation | None:
 
 
 def begin_data_keys(tx: Tx, *, by: str, reason: str, now: datetime) -> DataRotation:
-    """Begin a rotation of every client's data key, or go on with the one under way. Raises StoreConflict
-    while keys lie under an older key-encryption key."""
+    """Begin a rotation of every client's data key, or go on with the one under way."""
     under_way = data_rotation(tx)
     if under_way is not None:
         return under_way
     primary = must_write(tx).store.keyring.primary
-    if any(kek != primary.id for kek in wrapped_under(tx)):
-        raise StoreConflict("keys lie under an older key-encryption key, expected none: run `keys rewrap` first")
     until = tx.execute(select(func.max(subjects.c.number)).where(subjects.c.data_key.is_not(None))).scalar() or 0
     data = {"key": primary.id.hex(), "purpose": "data keys begun", "alg": primary.alg.label, "reason": reason}
     trail.append(tx, "key.rotated", t=now, actor=by, data=data)
@@ -175,16 +172,27 @@ def rotate_data_keys(tx: Tx, rotation: DataRotation) -> DataRotation:
             break
         old, new = unwrap(store, row), Key.new(store.keyring.primary.alg)
         values += _seal_again(tx, number, old.data_key, new, old.version + 1)
-        place = aad("subjects", "data_key", number, number)
-        again.append({"number_": number, "key_": store.keyring.wrap_key(new, place), "version_": old.version + 1})
+        again.append(
+            {"number_": number, "version_": old.version + 1} | _wrapped(store, number, new, old.commitment_key)
+        )
     if again:
         change = update(subjects).where(subjects.c.number == bindparam("number_"))
-        tx.execute(change.values(data_key=bindparam("key_"), key_version=bindparam("version_")), again)
+        both: dict[str, Any] = {name: bindparam(f"{name}_") for name in ("data_key", "commitment_key")}
+        kek = store.keyring.primary.id
+        tx.execute(change.values(key_version=bindparam("version_"), kek=kek, **both), again)
         put_meta(tx, KEYS_EPOCH, os.urandom(8).hex())
     after = again[-1]["number_"] if again else rotation.until
     now = replace(rotation, after=after, clients=rotation.clients + len(again), values=rotation.values + values)
     put_meta(tx, DATA_KEYS, json.dumps(asdict(now)))
     return now
+
+
+def _wrapped(store: Store, number: int, data_key: Key, commitment_key: bytes) -> dict[str, bytes]:
+    places = {name: aad("subjects", name, number, number) for name in ("data_key", "commitment_key")}
+    return {
+        "data_key_": store.keyring.wrap_key(data_key, places["data_key"]),
+        "commitment_key_": store.keyring.wrap(commitment_key, places["commitment_key"]),
+    }
 
 
 def _values_of(tx: Tx, clients: list[int]) -> dict[int, int]:
