@@ -21,7 +21,7 @@ from daemon.security.keyring import Keyring
 from daemon.settings import Settings, credentials_folder
 from daemon.sources.config import SourceConfig
 from daemon.store.db import Store
-from daemon.transport import HttpxTransport
+from daemon.transport import BulkTransport, HttpxTransport
 
 
 def open_keyring(settings: Settings) -> Keyring:
@@ -73,7 +73,8 @@ def parts(
     credentials = credentials_folder(os.environ)
     store = open_store(settings)
     configs, secrets = source_configs(settings)
-    transport = HttpxTransport()
+    people = HttpxTransport()
+    bulk = BulkTransport(connections=sum(one.connections for one in settings.gateways.values()) or 1)
     url = settings.secret(settings.store.url_file, credentials) if settings.store.url_file else ""
     child = ChildConfig(
         folder=settings.path(settings.state),
@@ -85,7 +86,7 @@ def parts(
         secrets=secrets,
         log_level=settings.log.level,
     )
-    routes = open_routes(settings, store, transport, credentials)
+    routes = open_routes(settings, store, bulk, credentials)
     heads = settings.path(settings.trail.heads)
     heads.parent.mkdir(parents=True, exist_ok=True)
     return Parts(
@@ -93,7 +94,7 @@ def parts(
         clock=clock,
         sources=open_sources(configs, secrets),
         routes=routes,
-        calling=open_calling(settings, store, clock, transport, routes, credentials),
+        calling=open_calling(settings, store, clock, people, routes, credentials),
         children=child,
         rules=rulebook(settings),
         log_dir=settings.path(settings.trail.folder),
@@ -107,7 +108,7 @@ def parts(
         publish_every=settings.trail.every.total_seconds(),
         pass_every=settings.deliver.every.total_seconds(),
         changed=lambda: changed_sections(settings, reread),
-        closers=(transport.aclose,),
+        closers=(bulk.aclose, people.aclose),
     )
 
 

@@ -1,7 +1,8 @@
 """HTTP out: one POST, one answer, and the truth about whether a byte of the request left this machine.
 
 The only user of httpx and aiohttp, both imported when the first request is made. httpx is the interface, aiohttp the
-carrier of bytes below it: httpx's own pool collapses above ten connections and leaks a slot on every cancellation.
+carrier of bytes below it: httpx's own pool collapses above ten connections and leaks a slot on every cancellation. For the
+messages themselves aiohttp is used alone, behind the same protocol.
 
 Only POST leaves. aiohttp repeats idempotent methods by itself on a connection that the peer has closed; a POST it never
 repeats, so one call here is at most one request on the wire. Redirects are not followed, cookies not kept, environment
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -25,7 +27,9 @@ from daemon.errors import DueNoticeError
 if TYPE_CHECKING:
     import aiohttp
     import httpx
+    import yarl
 
+OURS = {"accept-encoding": "identity", "user-agent": "duenotice"}
 ANSWER_CAP = 256 * 1024
 """Bytes of an answer's body that are read; a longer answer is `Lost`."""
 
@@ -117,8 +121,8 @@ def _cancelled(broken: Exception) -> None:
         raise asyncio.CancelledError from broken
 
 
-class HttpxTransport:
-    """`Transport` over httpx on aiohttp. Opened by the first request, in the loop that makes it.
+class _Posting:
+    """What both transports share. Opened by the first request, in the loop that makes it.
 
     `connections` bounds the open sockets in all; `keepalive` is how many seconds an idle one stays warm: shorter than
     common servers keep theirs (nginx 75 s), because a peer that closes first costs a request in doubt.
@@ -137,7 +141,6 @@ class HttpxTransport:
         self._keepalive = keepalive
         self._answer_cap = answer_cap
         self._verify = verify
-        self._client: httpx.AsyncClient | None = None
 
     async def post(
         self,
@@ -165,6 +168,32 @@ class HttpxTransport:
             _current.reset(token)
 
     async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        raise NotImplementedError
+
+    def _more(self, received: bytearray, chunk: bytes) -> None:
+        received += chunk
+        if len(received) > self._answer_cap:
+            raise ValueError(f"an answer of more than {self._answer_cap} bytes")
+
+    def _session(self, tls: ssl.SSLContext) -> aiohttp.ClientSession:
+        import aiohttp
+
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=self._keepalive, ssl=tls),
+            trace_configs=[_trace_config()],
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=None),  # asyncio.timeout in post() bounds the whole exchange
+        )
+
+
+class HttpxTransport(_Posting):
+    """`Transport` over httpx on aiohttp."""
+
+    _client: httpx.AsyncClient | None = None
+
+    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         clock = asyncio.get_running_loop().time
         started = clock()
         if self._client is None:
@@ -172,30 +201,21 @@ class HttpxTransport:
         async with self._client.stream("POST", url, headers=dict(headers), content=body) as response:
             received = bytearray()
             async for chunk in response.aiter_raw():
-                received += chunk
-                if len(received) > self._answer_cap:
-                    raise ValueError(f"an answer of more than {self._answer_cap} bytes")
+                self._more(received, chunk)
             names = {name.lower(): value for name, value in response.headers.items()}
             return Answer(response.status_code, names, bytes(received), clock() - started)
 
     def _open(self) -> httpx.AsyncClient:
         import http.cookiejar
 
-        import aiohttp
         import httpx
         from httpx_aiohttp import AiohttpTransport
 
         tls = self._verify or ssl.create_default_context()
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=self._keepalive, ssl=tls),
-            trace_configs=[_trace_config()],
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-        )
         no_cookies = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         return httpx.AsyncClient(  # asyncio.timeout in post() bounds the whole exchange  # nosec B113
-            transport=AiohttpTransport(client=session, verify=tls),
-            headers={"accept-encoding": "identity", "user-agent": "duenotice"},
+            transport=AiohttpTransport(client=self._session(tls), verify=tls),
+            headers=OURS,
             cookies=no_cookies,
             follow_redirects=False,
             trust_env=False,
@@ -208,6 +228,43 @@ class HttpxTransport:
             await client.aclose()
 
 
+class BulkTransport(_Posting):
+    """`Transport` on aiohttp alone, for the messages themselves: half of httpx's time a request (tests/bench/README.md). Addresses
+    are sent as they are written."""
+
+    _open: aiohttp.ClientSession | None = None
+
+    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        if self._open is None:
+            self._open = self._session(self._verify or ssl.create_default_context())
+        async with self._open.post(
+            _address(url), data=body, headers={**OURS, **headers}, allow_redirects=False
+        ) as response:
+            received = bytearray()
+            async for chunk in response.content.iter_any():
+                self._more(received, chunk)
+            names: dict[str, str] = {}
+            for name, value in response.headers.items():
+                known = names.get(low := name.lower())
+                names[low] = value if known is None else f"{known}, {value}"
+            return Answer(response.status, names, bytes(received), clock() - started)
+
+    async def aclose(self) -> None:
+        if self._open is not None:
+            session, self._open = self._open, None
+            await session.close()
+
+
+@lru_cache(maxsize=256)
+def _address(url: str) -> yarl.URL:
+    """A gateway has few addresses, and reading one takes as long as a tenth of a request. Raises ValueError."""
+    import yarl
+
+    return yarl.URL(url, encoded=True)
+
+
 class Reader:
     """Reads by GET below one address, for sources: one warm connection, opened by the first read. Redirects are not
     followed, proxies of the environment not read, compressed answers not asked for. Repeating is the caller's.
@@ -217,7 +274,7 @@ class Reader:
 
     def __init__(self, url: str, headers: Mapping[str, str], connect: float, whole: float, cap: int) -> None:
         self._url = url.rstrip("/")
-        self._headers = {**headers, "accept-encoding": "identity", "user-agent": "duenotice"}
+        self._headers = {**headers, **OURS}
         self._connect, self._whole, self._cap = connect, whole, cap
         self._client: httpx.Client | None = None
 

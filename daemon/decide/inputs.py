@@ -11,11 +11,12 @@ Values are as in model/values.py; types come from the kind of the named rule set
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+
+import orjson
 
 from daemon.decide.joining import Joined
 from daemon.decide.reading import Known
@@ -86,7 +87,7 @@ def pack(
 
 def unpack(raw: bytes, kind: FactKind) -> Inputs:
     """The inverse of `pack`, with the types of the kind. Raises ValueError or KeyError for bytes that are not of this form."""
-    found = json.loads(raw)
+    found = orjson.loads(raw)
     as_of = {part: datetime.fromisoformat(at) for part, at in found["as_of"].items()}
     fact = Fact(
         tuple(found["key"]),

@@ -1,15 +1,15 @@
 """One delivery pass, start to end: what time has done, claim, ask again, prepare, send, judge, settle.
 
-What is claimed of one feed is delivered as one task: a source that answers slowly when it is asked again holds up its own
-feed and no other. Work on the store runs in one thread, requests in the loop, as many at once as a gateway has connections;
-no transaction is open while one is under way.
+What is claimed of one feed is delivered as a task, and a feed has at most `LANES` of them: while one waits for answers another
+is prepared, and a source that answers slowly when it is asked again holds up its own feed and no other. Work on the store runs in
+one thread, requests in the loop, as many at once as a gateway has connections; no transaction is open while one is under way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -34,8 +34,14 @@ T = TypeVar("T")
 LEASE_SECONDS = 90
 BROKEN_WAIT = timedelta(minutes=1)
 BATCH = 50
+"""Messages of one task: prepared in one transaction, which holds the store's lock."""
+
+LANES = 3
 PATIENCE = 0.5
-"""Seconds that a pass waits for the feeds it delivers before it looks at everything else again."""
+"""Seconds that a pass waits for a task to end before it looks at everything else again."""
+
+UPKEEP = 0.2
+"""Seconds after which what time has done is looked at again while there is plenty to claim."""
 
 
 class Deliverer:
@@ -61,7 +67,9 @@ class Deliverer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._asking = ThreadPoolExecutor(4, thread_name_prefix="ask")
         self._free = {name: asyncio.Semaphore(one.connections) for name, one in routes.gateways.items()}
-        self._running: dict[str, asyncio.Task[int]] = {}
+        self._running: dict[asyncio.Task[int], str] = {}
+        self._kept_up = -UPKEEP
+        self._plenty = False
 
     @property
     def busy(self) -> bool:
@@ -70,22 +78,33 @@ class Deliverer:
 
     async def pass_(self, now: datetime) -> int:
         """Do what is due at `now`; returns how many things were done, 0 when nothing is left or all waits for a source."""
-        done = await self._in_store(self.upkeep.pass_, now, self._elapsed())
-        done += await self._revoke(now)
-        for feed, claims in (await self._in_store(self._claim, now)).items():
-            self._running[feed] = asyncio.create_task(self._guarded(feed, claims, now), name=f"deliver {feed}")
-        if self._running:
-            await asyncio.wait(self._running.values(), timeout=PATIENCE)
-        for feed in [feed for feed, task in self._running.items() if task.done()]:
-            done += self._running.pop(feed).result()
+        done = 0
+        if not self._plenty or self.clock.elapsed() - self._kept_up >= UPKEEP:
+            self._kept_up = self.clock.elapsed()
+            done += await self._in_store(self.upkeep.pass_, now, self._elapsed())
+            done += await self._revoke(now)
+        claimed = await self._in_store(self._claim, now)
+        self._plenty = sum(map(len, claimed.values())) == BATCH
+        for feed, claims in claimed.items():
+            task = asyncio.create_task(self._guarded(feed, claims, now), name=f"deliver {feed}")
+            self._running[task] = feed
+        if self._running and not (self._plenty and self._room()):
+            await asyncio.wait(self._running, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        for task in [task for task in self._running if task.done()]:
+            del self._running[task]
+            done += task.result()
         return done
+
+    def _room(self) -> bool:
+        """Whether a feed that is being delivered may have another task."""
+        return any(count < LANES for count in Counter(self._running.values()).values())
 
     def _elapsed(self) -> int:
         return int(self.clock.elapsed() * 1_000_000)
 
     def _claim(self, now: datetime) -> dict[str, list[Claim]]:
-        """Claims by feed; none of a feed that is still being delivered."""
-        busy = list(self._running)
+        """Claims by feed; none of a feed that has all its tasks."""
+        busy = [feed for feed, count in Counter(self._running.values()).items() if count >= LANES]
         with self.store.read() as tx:
             if not outbox.is_due(tx, micros(now), busy):
                 return {}
@@ -116,19 +135,16 @@ class Deliverer:
     async def _deliver(self, claims: Sequence[Claim], now: datetime) -> int:
         """Ask again, prepare, send, settle."""
         failpoints.reached("after_claim")
-        unasked = await self._ask(claims, now)
-        sendings, ended = await self._in_store(self.preparer.prepare, claims, unasked, now)
+        wanted = await self._in_store(questions, self.store, claims, self.worlds)
+        unasked = await asyncio.get_running_loop().run_in_executor(self._asking, self.asker.ask, wanted, now)
+        opened = {one.claim.notice["inputs"]: one.inputs for one in wanted}
+        sendings, ended = await self._in_store(self.preparer.prepare, claims, unasked, opened, now)
         failpoints.reached("after_sending_commit")
         verdicts = await asyncio.gather(*(self._send(one, now) for one in sendings))
         failpoints.reached("before_settle")
         await self._in_store(self._settle, list(zip(sendings, verdicts, strict=True)), now)
         failpoints.reached("after_settle_commit")
         return len(sendings) + ended
-
-    async def _ask(self, claims: Sequence[Claim], now: datetime) -> set[str]:
-        loop = asyncio.get_running_loop()
-        wanted = await self._in_store(questions, self.store, claims, self.worlds)
-        return await loop.run_in_executor(self._asking, self.asker.ask, wanted, now)
 
     async def _send(self, sending: Sending, now: datetime) -> Verdict:
         """One attempt, when a connection is free. A sender past its lease's end less the time-out does not write."""
@@ -165,7 +181,7 @@ class Deliverer:
     async def drain(self) -> None:
         """Wait until everything claimed has settled."""
         if self._running:
-            await asyncio.wait(self._running.values())
+            await asyncio.wait(self._running)
 
     def close(self) -> None:
         """Let the threads end."""

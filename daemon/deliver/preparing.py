@@ -6,7 +6,7 @@ All claims of a pass are prepared in one transaction: rows, contacts, consents a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,11 +16,13 @@ from sqlalchemy import RowMapping, select
 from daemon.cards.template import RenderError
 from daemon.channels.channel import Outgoing, Unsendable
 from daemon.clock import micros
+from daemon.decide.inputs import Inputs
 from daemon.decide.inputs import unpack as unpack_inputs
 from daemon.deliver import rendering
 from daemon.deliver.health import Health
 from daemon.deliver.routes import Routes
 from daemon.log import logger
+from daemon.model.kinds import FactKind
 from daemon.model.states import MessageState, Stands
 from daemon.notices.passing import after_message, open_call
 from daemon.notices.writer import ACTOR
@@ -76,12 +78,14 @@ class Desk:
     contacts: dict[int, list[Contact]]
     said: dict[int, dict[tuple[str, str], str]]
     plain: dict[str, bytes]
+    opened: Mapping[str, Inputs]
     stopped: frozenset[str] = frozenset()
     letters: list[Letter] = field(default_factory=list)
 
     @classmethod
-    def open(cls, tx: Tx, claims: Sequence[Claim], now: datetime) -> Desk:
-        """Claims whose fence has not moved, and the rules that are stopped now."""
+    def open(cls, tx: Tx, claims: Sequence[Claim], opened: Mapping[str, Inputs], now: datetime) -> Desk:
+        """Claims whose fence has not moved, and the rules that are stopped now. `opened` are sealed inputs that were read
+        already, by their id."""
         about = {c.notice["id"] for c in claims}
         held = {r["id"]: r for r in tx.execute(select(notices).where(notices.c.id.in_(about))).mappings()}
         wanted = [c.message["id"] for c in claims]
@@ -92,8 +96,15 @@ class Desk:
         subjects.keys_of_many(tx, clients)
         found = contacts.contacts_of_many(tx, clients)
         ids = [c.message["body"] if c.message["ever_in_doubt"] else c.notice["inputs"] for c in mine]
+        ids = [id for id in ids if id not in opened]
         ids += [one.sealed for several in found.values() for one in several]
-        return cls(mine, found, consents.consents_of(tx, clients), seals.get_many(tx, ids), acts.stopped_rules(tx, now))
+        plain, said = seals.get_many(tx, ids), consents.consents_of(tx, clients)
+        return cls(mine, found, said, plain, opened, acts.stopped_rules(tx, now))
+
+    def inputs(self, notice: RowMapping, kind: FactKind) -> Inputs:
+        """The opened inputs of a notice."""
+        known = self.opened.get(notice["inputs"])
+        return known or unpack_inputs(self.plain[notice["inputs"]], kind)
 
     def contact(self, claim: Claim) -> Contact | None:
         """The contact of a claim's client, role and channel."""
@@ -122,10 +133,12 @@ class Preparer:
         self.store, self.routes, self.worlds, self.health = store, routes, worlds, health
         self.card_of = rendering.card_of
 
-    def prepare(self, claims: Sequence[Claim], unasked: Collection[str], now: datetime) -> tuple[list[Sending], int]:
+    def prepare(
+        self, claims: Sequence[Claim], unasked: Collection[str], opened: Mapping[str, Inputs], now: datetime
+    ) -> tuple[list[Sending], int]:
         """The messages that leave now, and how many claims were ended otherwise."""
         with self.store.write() as tx:
-            desk = Desk.open(tx, claims, now)
+            desk = Desk.open(tx, claims, opened, now)
             going = [c for c in desk.claims if not c.message["ever_in_doubt"] and self._goes(tx, desk, c, unasked, now)]
             for claim in self._with_address(tx, desk, going, now):
                 self._first(tx, desk, claim, claim.notice["id"] in unasked, now)
@@ -224,7 +237,7 @@ class Preparer:
             return
         gateway = self.routes.gateways[name]
         stale = unasked or notice["stands"] == Stands.UNKNOWN.value
-        inputs = unpack_inputs(desk.plain[notice["inputs"]], world.ruleset.kinds[rule.kind])
+        inputs = desk.inputs(notice, world.ruleset.kinds[rule.kind])
         key = subjects.keys_of(tx, notice["client"]).commitment_key
         try:
             rendered = self.card_of(world, rule, inputs, notice, signature=gateway.signature, stale=stale)

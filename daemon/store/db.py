@@ -22,9 +22,10 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Engine, Table, insert, select, text
@@ -42,7 +43,7 @@ from daemon.store.tables import meta
 Tx: TypeAlias = Connection
 """A connection in its transaction."""
 
-SCHEMA = "0011"
+SCHEMA = "0012"
 """Revision of the newest migration; a store of another one is migrated when it is opened."""
 
 LOCK_NAME = "lock"
@@ -100,6 +101,8 @@ class Store:
         self.boot = boot
         self.known = Known()
         self.before_commit: Callable[[], None] | None = None
+        self._turn: AbstractContextManager[object] = Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        """Threads of one process wait here for SQLite's one writer: its own wait is a sleep that grows to 100 ms."""
         self.elapsed: Callable[[], float] = RealClock().elapsed
         self.rest: Callable[[float], None] = time.sleep
 
@@ -132,7 +135,7 @@ class Store:
     def write(self, *, yield_lock: bool = False) -> Iterator[Tx]:
         """A writing transaction. With `yield_lock` (poll children) the lock is then left as long as it was held, so
         that bulk work never starves sending. `before_commit` comes last; what it raises rolls back."""
-        with self._begun(writing=True) as tx:
+        with self._turn, self._begun(writing=True) as tx:
             started = self.elapsed()
             state = of(tx)
             yield tx

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from daemon.transport import Answer, HttpxTransport, Lost, NotSent
+from daemon.transport import Answer, BulkTransport, HttpxTransport, Lost, NotSent
 
 Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nX-Name: v\r\n\r\nok"
@@ -54,9 +54,15 @@ async def peer(answer: bytes | None, seen: list[bytes] | None = None, *, close: 
         server.close()
 
 
+@pytest.fixture(params=[HttpxTransport, BulkTransport])
+def make(request: pytest.FixtureRequest) -> type[HttpxTransport] | type[BulkTransport]:
+    found: type[HttpxTransport] | type[BulkTransport] = request.param
+    return found
+
+
 @pytest.fixture
-async def transport() -> AsyncIterator[HttpxTransport]:
-    opened = HttpxTransport(answer_cap=10_000)
+async def transport(make: type[HttpxTransport]) -> AsyncIterator[HttpxTransport]:
+    opened = make(answer_cap=10_000)
     yield opened
     await opened.aclose()
 
@@ -91,8 +97,8 @@ async def test_a_failed_tls_handshake_is_not_sent(transport: HttpxTransport) -> 
             await post(transport, url.replace("http:", "https:"), within=1.0)
 
 
-async def test_a_wait_for_a_free_connection_is_not_sent() -> None:
-    transport = HttpxTransport(connections=1)
+async def test_a_wait_for_a_free_connection_is_not_sent(make: type[HttpxTransport]) -> None:
+    transport = make(connections=1)
     seen: list[bytes] = []
     async with peer(None, seen) as url:
         left = asyncio.Event()

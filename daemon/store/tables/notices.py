@@ -130,6 +130,7 @@ messages = Table(
     Column("record", Text, nullable=False),
     UniqueConstraint("notice", "role", "channel", "generation"),
     Index("ix_messages_claim", "state", "due"),
+    Index("ix_messages_order", "state", "priority", "deadline", "due", "id"),
 )
 
 sending_keys = Table(

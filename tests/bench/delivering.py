@@ -1,0 +1,182 @@
+"""Notices from the poll to the receipt at full speed: everything on, over a loopback gateway in a process of its own.
+
+Decide, sheet, notices, claim, render, seal, record, commit, HTTP, settle, receipts by signed callbacks, the log published. The store
+is SQLite with `synchronous=FULL`, the clock real. `seconds` of a stage are of the one thread that does it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from time import perf_counter
+
+from sqlalchemy import create_engine, func, select, text
+
+from daemon import log
+from daemon.channels.channel import Received
+from daemon.channels.ctcu import Ctcu, CtcuConfig
+from daemon.channels.tokens import MemoryTokens
+from daemon.clock import RealClock
+from daemon.cycle import poll
+from daemon.deliver import Deliverer
+from daemon.deliver.routes import Gateway, Routes
+from daemon.gateways import StoreNonces
+from daemon.intake import Intake
+from daemon.model.states import PollState
+from daemon.rules.load import load
+from daemon.server import serve
+from daemon.sources import SourceConfig, open_source
+from daemon.store import contacts, ledger, rulesets, subjects
+from daemon.store.contacts import Found
+from daemon.store.db import Store
+from daemon.store.tables import messages
+from daemon.transport import BulkTransport, HttpxTransport, Transport
+from daemon.web import callbacks
+from daemon.world import World, make_world
+from tests.bench.sink import CHATBOT
+from tests.builders_mini import CASES, RULE, mini_files
+from tests.builders_store import new_store
+
+TOKEN = "bench"
+FEED = "debts"
+
+
+def files() -> dict[str, bytes]:
+    """The small rule set, with no bound on how many are told, due at once."""
+    rule = RULE.replace("cap: {maximum: 100}", "cap: {maximum: 10000000}").replace("at: T 09:00", "at: T 00:01")
+    rule = rule.replace("deadline: T 15:00", "deadline: T 23:59").replace("fresh: 5m", "fresh: 1h")
+    return mini_files(rule, CASES)
+
+
+@contextmanager
+def sink(callbacks_port: int = 0) -> Iterator[int]:
+    """The gateway's process; gives its port."""
+    argv = [sys.executable, "-m", "tests.bench.sink", "0", str(callbacks_port), TOKEN]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+def ledger_of(port: int) -> dict[str, int]:
+    """What the gateway counted."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/ledger") as answer:
+        found: dict[str, int] = json.load(answer)
+    return found
+
+
+def stocked(folder: Path, count: int, now: datetime) -> tuple[Store, World]:
+    """A store with `count` clients who owe, their contacts, and the rule set kept."""
+    ruleset = load(files()).required()
+    store = new_store(folder / "state")
+    engine = create_engine(f"sqlite:///{folder / 'counter.sqlite'}")
+    day = RealClock().now().astimezone().date().isoformat()
+    with engine.begin() as db:
+        db.execute(text("CREATE TABLE debt (client_no TEXT, day TEXT, owed TEXT, desk TEXT)"))
+        rows = [{"c": f"S{n:010d}", "d": day, "o": f"{200 + n}.01"} for n in range(count)]
+        db.execute(text("INSERT INTO debt VALUES (:c, :d, :o, 'north')"), rows)
+    config = SourceConfig.from_mapping("counter", {"type": "sql", "url": f"sqlite:///{folder / 'counter.sqlite'}"})
+    with store.write() as tx:
+        rulesets.keep(tx, ruleset.digest, ruleset.files, now=now)
+    numbers = subjects.ensure(store, "client", [row["c"] for row in rows], now=now)
+    for start in range(0, count, 500):
+        some = list(numbers.values())[start : start + 500]
+        with store.write() as tx:
+            found = [Found(n, "client", channel, f"139{n:08d}") for n in some for channel in ("rcs", "sms")]
+            contacts.take_over(tx, found, origin="bench", now=now)
+    return store, make_world(store, ruleset, {"counter": open_source("counter", config, lambda name: "")})
+
+
+@dataclass
+class Run:
+    """What a run took: seconds of the poll, to the last answer, to the last receipt."""
+
+    count: int
+    polled: float
+    sent: float
+    received: float
+    requests: int
+    ids: int
+
+
+async def drain(store: Store, world: World, port: int, count: int, transport: Transport) -> tuple[float, float]:
+    """Deliver until every message has its receipt."""
+    clock = RealClock()
+    config = CtcuConfig("bulk", f"http://127.0.0.1:{port}", CHATBOT, "a", "k", TOKEN, repeat="yes")
+    channel = Ctcu(config, transport, MemoryTokens(), StoreNonces(store))
+    gateway = Gateway(channel, connections=50, signature="示例证券")
+    deliverer = Deliverer(
+        store, Routes({"bulk": gateway}, {"rcs": ("bulk",), "sms": ("bulk",)}), lambda digest: world, clock
+    )
+    begun = perf_counter()
+    sent = 0.0
+    while True:
+        done = await deliverer.pass_(clock.now())
+        with store.read() as tx:
+            states = dict(tx.execute(select(messages.c.state, func.count()).group_by(messages.c.state)).all())
+        if not sent and not {"queued", "claimed", "sending"} & set(states):
+            sent = perf_counter() - begun
+        if states.get("delivered") == count:
+            break
+        if not done:
+            await asyncio.sleep(0.005)
+    whole = perf_counter() - begun
+    deliverer.close()
+    return sent, whole
+
+
+def measure(folder: Path, count: int, make: Callable[[], Transport] = HttpxTransport) -> Run:
+    """One run with `count` notices."""
+    log.start("ERROR")
+    clock = RealClock()
+    now = clock.now()
+    store, world = stocked(folder, count, now)
+    day = now.astimezone().date()
+    with store.lock():
+        with store.write() as tx:
+            due = ledger.open_due(tx, FEED, now, day, now=now)
+            lease = ledger.claim(tx, due.id, holder="bench", rule_set=world.ruleset.digest, now=now, elapsed=0)
+        begun = perf_counter()
+        assert poll(world, lease, now) is PollState.RAN
+        polled = perf_counter() - begun
+        sent, received, requests, ids = asyncio.run(_deliver(store, world, count, make))
+    store.close()
+    return Run(count, polled, sent, received, requests, ids)
+
+
+async def _deliver(
+    store: Store, world: World, count: int, make: Callable[[], Transport]
+) -> tuple[float, float, int, int]:
+    clock, transport = RealClock(), make()
+    intake = Intake(store, lambda digest: world)
+
+    async def keep(gateway: str, raw: bytes, received: Sequence[Received]) -> None:
+        await asyncio.to_thread(intake.keep, gateway, received, clock.now())
+
+    config = CtcuConfig("bulk", "http://x", CHATBOT, "a", "k", TOKEN)
+    reading = Ctcu(config, transport, MemoryTokens(), StoreNonces(store))
+    web = await serve(callbacks.routes({"bulk": reading}, keep, clock.now, lambda *_: None), "127.0.0.1", 0)
+    with sink(web.port) as port:
+        sent, whole = await drain(store, world, port, count, transport)
+        found = await asyncio.to_thread(ledger_of, port)
+    await transport.aclose()
+    await web.stop()
+    return sent, whole, found["requests"], found["ids"]
+
+
+if __name__ == "__main__":
+    import tempfile
+    sys.setswitchinterval(0.0005)
+
+    with tempfile.TemporaryDirectory() as folder:
+        print(measure(Path(folder), int(sys.argv[1]), BulkTransport if sys.argv[2:] else HttpxTransport))

@@ -1,0 +1,100 @@
+"""A gateway that takes everything at once, in a process of its own: what is measured beside it is the sender.
+
+`python -m tests.bench.sink PORT CALLBACKS TOKEN` speaks just enough of HTTP/1.1 and of the ctcu dialect: a token, an answer to each
+message, and, where CALLBACKS is a port, `delivered` receipts in signed callbacks of up to 50. A line of JSON on standard
+output for each answer to GET /ledger: how many requests for messages came, how many different ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import sys
+import time
+
+CHATBOT = "sip:106500@botplatform.rcs.example"
+LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+MESSAGE = re.compile(rb'"messageId": ?"([^"]+)"')
+TO = re.compile(rb'"tel:\+86(\d+)"')
+OK = b'{"errorCode":0,"errorMessage":"ok","messageId":"%s"}'
+
+
+class Sink(asyncio.Protocol):
+    """One connection. `taken` and `waiting` are shared by all of them."""
+
+    taken: dict[bytes, int] = {}
+    waiting: list[tuple[str, str]] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport, self.data = transport, b""
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+        while (end := self.data.find(b"\r\n\r\n")) >= 0:
+            head = self.data[:end]
+            found = LENGTH.search(head)
+            size = int(found[1]) if found else 0
+            if len(self.data) < end + 4 + size:
+                return
+            body, self.data = self.data[end + 4 : end + 4 + size], self.data[end + 4 + size :]
+            self._reply(self._answer(head, body))
+
+    def _reply(self, body: bytes) -> None:
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+        self.transport.write(head + body)  # type: ignore[attr-defined]
+
+    def _answer(self, head: bytes, body: bytes) -> bytes:
+        path = head.split(b" ", 2)[1]
+        if path.endswith(b"/accessToken"):
+            return b'{"errorCode":0,"accessToken":"t","expires":7200}'
+        if path == b"/ledger":
+            return json.dumps({"requests": sum(self.taken.values()), "ids": len(self.taken)}).encode()
+        named, to = MESSAGE.search(body), TO.search(body)
+        id = named[1] if named else hashlib.sha256(body).hexdigest().encode()
+        self.taken[id] = self.taken.get(id, 0) + 1
+        if to:
+            self.waiting.append((id.decode(), to[1].decode()))
+        return OK % id
+
+
+async def report(port: int, token: str) -> None:
+    """Post what waits to be reported, 50 at a time, over one warm connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    path = f"/callbacks/bulk/deliveryNotification/{CHATBOT}/status"
+    count = 0
+    while True:
+        part, Sink.waiting[:50] = Sink.waiting[:50], []
+        if not part:
+            await asyncio.sleep(0.005)
+            continue
+        count += 1
+        stamp, nonce = str(int(time.time())), f"n{count}"
+        listed = [
+            {"messageId": id, "senderAddress": f"tel:+86{to}", "status": "delivered", "dateTime": stamp}
+            for id, to in part
+        ]
+        body = json.dumps({"deliveryInfoList": listed}).encode()
+        sign = hashlib.sha256("".join(sorted((token, stamp, nonce))).encode()).hexdigest()
+        head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntimestamp: {stamp}\r\nnonce: {nonce}\r\n"
+        writer.write(f"{head}signature: {sign}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        if b" 204 " not in answer.split(b"\r\n", 1)[0]:
+            Sink.waiting[:0] = part
+            if size := LENGTH.search(answer):
+                await reader.readexactly(int(size[1]))
+            await asyncio.sleep(0.05)
+
+
+async def main(port: int, callbacks: int, token: str) -> None:
+    server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", port)
+    if callbacks:
+        task = asyncio.create_task(report(callbacks, token))
+        task.add_done_callback(lambda done: done.result())
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))
