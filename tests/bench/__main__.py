@@ -1,4 +1,4 @@
-"""`python -m tests.bench [rules] [decide] [poll] [cards] [notices]`: tables, each step as a ratio."""
+"""`python -m tests.bench [rules] [decide] [poll] [cards] [notices] [deliver]`: tables, each step as a ratio."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from pathlib import Path
 
 from tests.bench.clockwork import HEAD, Row
 
-NAMES = ("rules", "decide", "poll", "cards", "notices")
+NAMES = ("rules", "decide", "poll", "cards", "notices", "deliver")
 
 
-def measure(name: str, folder: Path, facts: int, clients: int) -> list[Row]:
+def measure(name: str, folder: Path, facts: int, clients: int, messages: int) -> list[Row]:
     """One measurement, in a folder of its own."""
-    from tests.bench import outward, poll
+    from tests.bench import delivering, outward, poll
 
     if name == "decide":
         return poll.deciding(folder, min(facts, 50_000))
     if name == "poll":
         return poll.whole_poll(folder, facts)
+    if name == "deliver":
+        return delivering.rows(folder, messages)
     if name == "cards":
         return outward.cards(5_000)
     return outward.notices(folder, clients)
@@ -31,6 +33,7 @@ def main() -> None:
     parser.add_argument("--facts", type=int, default=300_000, help="of the poll (default 300000)")
     parser.add_argument("--rule-facts", type=int, default=1_000_000, help="of `rules` (default 1000000)")
     parser.add_argument("--clients", type=int, default=1_500, help="of the demo for `notices` (default 1500)")
+    parser.add_argument("--messages", type=int, default=5_000, help="of `deliver` (default 5000)")
     args = parser.parse_args()
     if unknown := sorted(set(args.names) - set(NAMES)):
         parser.error(f"found {', '.join(unknown)}, expected {', '.join(NAMES)}")
@@ -44,7 +47,7 @@ def main() -> None:
     print(HEAD)
     for name in [name for name in names if name != "rules"]:
         with tempfile.TemporaryDirectory(prefix="duenotice-bench-") as folder:
-            for row in measure(name, Path(folder), args.facts, args.clients):
+            for row in measure(name, Path(folder), args.facts, args.clients, args.messages):
                 print(row, flush=True)
 
 

@@ -1,7 +1,7 @@
 """Notices from the poll to the receipt at full speed: everything on, over a loopback gateway in a process of its own.
 
-Decide, sheet, notices, claim, render, seal, record, commit, HTTP, settle, receipts by signed callbacks, the log published. The store
-is SQLite with `synchronous=FULL`, the clock real. `seconds` of a stage are of the one thread that does it.
+Decide, sheet, notices, claim, render, seal, record, commit, HTTP, settle, receipts by signed callbacks, the log published. The
+store is SQLite with `synchronous=FULL`, the clock real.
 """
 
 from __future__ import annotations
@@ -31,16 +31,19 @@ from daemon.deliver.routes import Gateway, Routes
 from daemon.gateways import StoreNonces
 from daemon.intake import Intake
 from daemon.model.states import PollState
+from daemon.publication import Publication
+from daemon.publish import HeadStore, Publisher
 from daemon.rules.load import load
 from daemon.server import serve
 from daemon.sources import SourceConfig, open_source
-from daemon.store import contacts, ledger, rulesets, subjects
+from daemon.store import contacts, ledger, rulesets, subjects, trail
 from daemon.store.contacts import Found
 from daemon.store.db import Store
 from daemon.store.tables import messages
 from daemon.transport import BulkTransport, HttpxTransport, Transport
 from daemon.web import callbacks
 from daemon.world import World, make_world
+from tests.bench.clockwork import Row
 from tests.bench.sink import CHATBOT
 from tests.builders_mini import CASES, RULE, mini_files
 from tests.builders_store import new_store
@@ -68,10 +71,10 @@ def sink(callbacks_port: int = 0) -> Iterator[int]:
             process.kill()
 
 
-def ledger_of(port: int) -> dict[str, int]:
+def ledger_of(port: int) -> dict[str, float]:
     """What the gateway counted."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/ledger") as answer:
-        found: dict[str, int] = json.load(answer)
+        found: dict[str, float] = json.load(answer)
     return found
 
 
@@ -118,10 +121,14 @@ async def drain(store: Store, world: World, port: int, count: int, transport: Tr
     deliverer = Deliverer(
         store, Routes({"bulk": gateway}, {"rcs": ("bulk",), "sms": ("bulk",)}), lambda digest: world, clock
     )
+    heads = HeadStore(store.folder / "heads.db")
+    publisher = Publisher(store.folder / "log", heads, store.keyring, "bench.example/log", trail.TrailStore(store))
+    publication = Publication(publisher, store, clock, 1.0)
     begun = perf_counter()
     sent = 0.0
     while True:
         done = await deliverer.pass_(clock.now())
+        await publication.pass_()
         with store.read() as tx:
             states = dict(tx.execute(select(messages.c.state, func.count()).group_by(messages.c.state)).all())
         if not sent and not {"queued", "claimed", "sending"} & set(states):
@@ -130,6 +137,7 @@ async def drain(store: Store, world: World, port: int, count: int, transport: Tr
             break
         if not done:
             await asyncio.sleep(0.005)
+    await publication.finish()
     whole = perf_counter() - begun
     deliverer.close()
     return sent, whole
@@ -171,12 +179,16 @@ async def _deliver(
         found = await asyncio.to_thread(ledger_of, port)
     await transport.aclose()
     await web.stop()
-    return sent, whole, found["requests"], found["ids"]
+    return sent, whole, int(found["requests"]), int(found["ids"])
 
 
-if __name__ == "__main__":
-    import tempfile
-    sys.setswitchinterval(0.0005)
-
-    with tempfile.TemporaryDirectory() as folder:
-        print(measure(Path(folder), int(sys.argv[1]), BulkTransport if sys.argv[2:] else HttpxTransport))
+def rows(folder: Path, count: int) -> list[Row]:
+    """Notices made and messages delivered a second, over each transport."""
+    found = []
+    for name, make in (("httpx", HttpxTransport), ("aiohttp", BulkTransport)):
+        (folder / name).mkdir()
+        run = measure(folder / name, count, make)
+        assert run.requests == run.ids == count, run
+        found.append(Row(f"poll to notices ({name} run)", count, run.polled, 0.0))
+        found.append(Row(f"claim to last receipt, {name}", count, run.received, 0.0))
+    return found

@@ -1,8 +1,8 @@
 """A gateway that takes everything at once, in a process of its own: what is measured beside it is the sender.
 
-`python -m tests.bench.sink PORT CALLBACKS TOKEN` speaks just enough of HTTP/1.1 and of the ctcu dialect: a token, an answer to each
-message, and, where CALLBACKS is a port, `delivered` receipts in signed callbacks of up to 50. A line of JSON on standard
-output for each answer to GET /ledger: how many requests for messages came, how many different ids.
+`python -m tests.bench.sink PORT CALLBACKS TOKEN` speaks just enough of HTTP/1.1 and of the ctcu dialect: a token, an answer to
+each message, and, where CALLBACKS is a port, `delivered` receipts in signed callbacks of up to 50. GET /ledger answers how many
+requests for messages came, how many different ids, and the longest time between two of them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import json
 import re
 import sys
 import time
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 CHATBOT = "sip:106500@botplatform.rcs.example"
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
@@ -21,13 +23,23 @@ TO = re.compile(rb'"tel:\+86(\d+)"')
 OK = b'{"errorCode":0,"errorMessage":"ok","messageId":"%s"}'
 
 
-class Sink(asyncio.Protocol):
-    """One connection. `taken` and `waiting` are shared by all of them."""
+@dataclass
+class Ledger:
+    """Requests by message id, and what waits to be reported: (id, number)."""
 
-    taken: dict[bytes, int] = {}
-    waiting: list[tuple[str, str]] = []
+    taken: dict[bytes, int] = field(default_factory=dict)
+    times: list[float] = field(default_factory=list)
+    waiting: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Sink(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self.transport, self.data = transport, b""
 
     def data_received(self, data: bytes) -> None:
@@ -43,29 +55,33 @@ class Sink(asyncio.Protocol):
 
     def _reply(self, body: bytes) -> None:
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
-        self.transport.write(head + body)  # type: ignore[attr-defined]
+        self.transport.write(head + body)
 
     def _answer(self, head: bytes, body: bytes) -> bytes:
         path = head.split(b" ", 2)[1]
         if path.endswith(b"/accessToken"):
             return b'{"errorCode":0,"accessToken":"t","expires":7200}'
         if path == b"/ledger":
-            return json.dumps({"requests": sum(self.taken.values()), "ids": len(self.taken)}).encode()
+            times = self.ledger.times
+            gap = max((b - a for a, b in pairwise(times)), default=0.0)
+            counts = {"requests": len(times), "ids": len(self.ledger.taken), "gap": gap}
+            return json.dumps(counts).encode()
         named, to = MESSAGE.search(body), TO.search(body)
         id = named[1] if named else hashlib.sha256(body).hexdigest().encode()
-        self.taken[id] = self.taken.get(id, 0) + 1
+        self.ledger.taken[id] = self.ledger.taken.get(id, 0) + 1
+        self.ledger.times.append(time.monotonic())
         if to:
-            self.waiting.append((id.decode(), to[1].decode()))
+            self.ledger.waiting.append((id.decode(), to[1].decode()))
         return OK % id
 
 
-async def report(port: int, token: str) -> None:
+async def report(ledger: Ledger, port: int, token: str) -> None:
     """Post what waits to be reported, 50 at a time, over one warm connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     path = f"/callbacks/bulk/deliveryNotification/{CHATBOT}/status"
     count = 0
     while True:
-        part, Sink.waiting[:50] = Sink.waiting[:50], []
+        part, ledger.waiting[:50] = ledger.waiting[:50], []
         if not part:
             await asyncio.sleep(0.005)
             continue
@@ -81,16 +97,17 @@ async def report(port: int, token: str) -> None:
         writer.write(f"{head}signature: {sign}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
         answer = await reader.readuntil(b"\r\n\r\n")
         if b" 204 " not in answer.split(b"\r\n", 1)[0]:
-            Sink.waiting[:0] = part
+            ledger.waiting[:0] = part
             if size := LENGTH.search(answer):
                 await reader.readexactly(int(size[1]))
             await asyncio.sleep(0.05)
 
 
 async def main(port: int, callbacks: int, token: str) -> None:
-    server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", port)
+    ledger = Ledger()
+    server = await asyncio.get_running_loop().create_server(lambda: Sink(ledger), "127.0.0.1", port)
     if callbacks:
-        task = asyncio.create_task(report(callbacks, token))
+        task = asyncio.create_task(report(ledger, callbacks, token))
         task.add_done_callback(lambda done: done.result())
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

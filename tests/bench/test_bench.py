@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
     ],
 )
 def test_every_step_is_measured_beside_the_plain_one(tmp_path: Path, name: str, steps: list[str]) -> None:
-    rows = {row.name: row for row in measure(name, tmp_path, facts=1_000, clients=200)}
+    rows = {row.name: row for row in measure(name, tmp_path, facts=1_000, clients=200, messages=200)}
     wanted = [f"poll: {step}" if name == "poll" else step for step in steps]
     assert set(wanted) <= rows.keys()
     assert all(rows[step].seconds > 0 and rows[step].count > 0 for step in wanted)
