@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from daemon import alarms, sdnotify
+from daemon import alarms, failpoints, sdnotify
 from daemon.activation import Activation, Rulebook
 from daemon.alarms.calling import Calling
 from daemon.app_parts import worlds_of
@@ -99,7 +99,12 @@ class App:
         self.activate(now)
         keys = self.store.keyring
         publisher = Publisher(
-            self.parts.log_dir, HeadStore(self.parts.heads), keys, self.parts.origin, trail.TrailStore(self.store)
+            self.parts.log_dir,
+            HeadStore(self.parts.heads),
+            keys,
+            self.parts.origin,
+            trail.TrailStore(self.store),
+            at=lambda step: failpoints.reached(f"publish_{step}"),
         )
         self.publication = Publication(publisher, self.store, self.clock, self.parts.publish_every)
         gateways = {name: gateway.channel for name, gateway in self.parts.routes.gateways.items()}

@@ -12,19 +12,26 @@ import signal
 from pathlib import Path
 
 VARIABLE, ONCE = "DUENOTICE_FAIL_AT", "DUENOTICE_FAIL_ONCE"
-POINTS = (
-    "after_sheet",
-    "after_record",
-    "after_update",
-    "mid_make",
+POLL = ("poll_given", "after_sheet", "after_record", "after_update", "mid_make", "after_make", "poll_ran")
+DELIVERY = (
     "after_claim",
+    "after_ask",
     "after_sending_commit",
+    "before_send",
     "after_send",
     "before_settle",
     "after_settle_commit",
+    "receipt_read",
     "receipt_stored",
+    "after_upkeep",
+    "before_revoke",
+    "after_revoke",
+    "revoke_settled",
+    "after_query",
 )
-"""In the order of a notice's way: a poll's steps in a child, then delivery and receipts in the parent."""
+PUBLICATION = tuple(f"publish_{step}" for step in ("assign", "stage", "settle", "swap", "prune", "sign", "checkpoint"))
+POINTS = (*POLL, *DELIVERY, *PUBLICATION)
+"""In the order of a notice's way: a poll's steps in a child; delivery, receipts, timers, revocations in the parent; the log."""
 
 _seen = 0
 

@@ -142,6 +142,7 @@ def open_routes(settings: Settings, store: Store, transport: Transport, credenti
                 timeout=one.timeout.total_seconds(),
                 repeat=one.repeat,
                 revoke=one.revoke,
+                query=one.query,
             )
             channel = Webhook(own, transport, used)
         else:

@@ -37,6 +37,7 @@ class Intake:
 
     def keep(self, gateway: str, received: Sequence[Received], now: datetime) -> int:
         """Store and apply; returns how many were new. Raises what the store raises: then nothing is kept."""
+        failpoints.reached("receipt_read")
         with self.store.write() as tx:
             done = self._receipts(tx, gateway, [one for one in received if isinstance(one, ReceiptIn)], now)
             done += sum(self._uplink(tx, gateway, one, now) for one in received if isinstance(one, Uplink))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from daemon import failpoints
 from daemon.children import Child, ChildConfig, Job
 from daemon.clock import SHANGHAI, from_micros, micros
 from daemon.errors import CalendarEnd
@@ -160,6 +161,7 @@ class Polls:
             except OSError:  # it died since it was looked at; the poll is nobody's yet
                 child.replace()
                 continue
+            failpoints.reached("poll_given")
             self._limits[poll.id] = feed.timeout.total_seconds()
             done += 1
         return done

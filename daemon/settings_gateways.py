@@ -48,7 +48,8 @@ class DryrunGateway(GatewayBase):
 
 class WebhookGateway(GatewayBase):
     """A gateway of the firm's own: signed JSON to `url`, receipts back under their own secret, none where `callback_secret_file` is
-    ''. `repeat`: does it take a repeated `webhook-id` for the same message; `revoke`: does it call back."""
+    ''. `repeat`: does it take a repeated `webhook-id` for the same message; `revoke`: does it call back;
+    `query`: does it say whether it has taken an id."""
 
     dialect: Literal["webhook"]
     url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")]
@@ -56,6 +57,7 @@ class WebhookGateway(GatewayBase):
     callback_secret_file: Annotated[str, StringConstraints(max_length=500)] = ""
     repeat: Literal["yes", "no", "unknown"] = "unknown"
     revoke: bool = False
+    query: bool = False
 
 
 Gateway: TypeAlias = Annotated[CtcuGateway | DryrunGateway | WebhookGateway, Field(discriminator="dialect")]

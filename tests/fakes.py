@@ -22,6 +22,7 @@ from daemon.channels.channel import (
     ReceiptIn,
     ReceiptKind,
     Received,
+    Standing,
     Traits,
     Verdict,
     VerdictKind,
@@ -48,6 +49,7 @@ class Arrival:
     at: datetime
     times: int = 1
     hashes: list[str] = field(default_factory=list)
+    arrives: datetime | None = None
 
 
 @dataclass
@@ -57,6 +59,7 @@ class FarSide:
     taken: dict[str, Arrival] = field(default_factory=dict)
     requests: int = 0
     pending: list[tuple[datetime, ReceiptIn]] = field(default_factory=list)
+    revoked: set[str] = field(default_factory=set)
 
     def copy(self) -> FarSide:
         """As it is now."""
@@ -86,10 +89,13 @@ class FakeChannel:
         answers: Callable[[Outgoing, int], Answer] = always,
         course: Callable[[Outgoing], Course] = delivered,
         step: Callable[[], None] = lambda: None,
+        revokes: bool = False,
+        queried: bool = False,
     ) -> None:
         self._name, self.far = name, far or FarSide()
         self._repeat: Literal["yes", "no"] = repeat
         self.answers, self.course, self.step = answers, course, step
+        self._revokes, self._queried = revokes, queried
 
     @property
     def name(self) -> str:
@@ -97,7 +103,7 @@ class FakeChannel:
 
     @property
     def traits(self) -> Traits:
-        return Traits(repeat=self._repeat, ask="receipt", revoke=False)
+        return Traits(repeat=self._repeat, ask="query" if self._queried else "receipt", revoke=self._revokes)
 
     @property
     def limits(self) -> Limits:
@@ -129,6 +135,8 @@ class FakeChannel:
         if known is None:
             known = Arrival(outgoing.recipient, outgoing.channel, text_of(outgoing), now)
             self.far.taken[outgoing.platform_id] = known
+            arrivals = [now + after for after, kind in self.course(outgoing) if kind is ReceiptKind.DELIVERED]
+            known.arrives = min(arrivals, default=None)
             for after, kind in self.course(outgoing):
                 receipt = ReceiptIn(outgoing.platform_id, outgoing.recipient, kind, "0", now + after, b"{}")
                 self.far.pending.append((now + after, receipt))
@@ -136,8 +144,27 @@ class FakeChannel:
             known.times += 1
         known.hashes.append(hashlib.sha256(body).hexdigest())
 
+    async def query(self, platform_id: str, recipient: str, *, now: datetime) -> Standing:
+        if not self._queried:
+            return "unreachable"
+        return "taken" if platform_id in self.far.taken else "unknown"
+
     async def revoke(self, platform_id: str, recipient: str, *, now: datetime) -> Verdict:
-        return Verdict(VerdictKind.PERMANENT, "no_revoke", "cannot call back")
+        if not self._revokes:
+            return Verdict(VerdictKind.PERMANENT, "no_revoke", "cannot call back")
+        if platform_id in self.far.taken and platform_id not in self.far.revoked:
+            self.far.revoked.add(platform_id)
+            kind = ReceiptKind.REVOKE_FAILED if self._has_arrived(platform_id, now) else ReceiptKind.REVOKED
+            self.far.pending = [
+                pair for pair in self.far.pending if pair[1].platform_id != platform_id or pair[0] <= now
+            ]
+            self.far.pending.append((now, ReceiptIn(platform_id, recipient, kind, "0", now, b"{}")))
+        self.step()
+        return Verdict(VerdictKind.ACCEPTED, "ok", platform_id=platform_id)
+
+    def _has_arrived(self, platform_id: str, now: datetime) -> bool:
+        course = self.far.taken[platform_id].arrives
+        return course is not None and course <= now
 
     def due(self, now: datetime) -> list[ReceiptIn]:
         """The receipts that have come about and wait to be acknowledged."""

@@ -33,6 +33,8 @@ class InHouse:
         if request.headers.get("webhook-signature") != signed or request.headers.get("idempotency-key") != name:
             return Reply(401)
         found = json.loads(request.body)
+        if found["type"] == "message.query":
+            return Reply(200, json.dumps({"id": found["id"], "known": found["id"] in self.taken}).encode())
         if found["type"] == "message.revoke":
             self.revoked.append(found["id"])
             return Reply(202)

@@ -86,14 +86,18 @@ def _make(name: str, template: str) -> None:
     engine.dispose()
 
 
-def database(*, empty: bool = False) -> str:
-    """The SQLAlchemy address of a new database, with the tables of a store unless `empty`. Skips, or fails in CI, where
-    no server is installed."""
+def needed() -> None:
+    """Skip, or fail in CI, where no server is installed."""
     if binaries() is None:
         lacking = "no PostgreSQL server is installed (Debian: postgresql), expected initdb"
         if os.environ.get("CI"):
             pytest.fail(lacking)
         pytest.skip(lacking)
+
+
+def database(*, empty: bool = False) -> str:
+    """The SQLAlchemy address of a new database, with the tables of a store unless `empty`; as `needed` where there is none."""
+    needed()
     name = f"test{next(_numbers)}"
     _make(name, "template0" if empty else _template())
     return _server().format(name)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from unittest import mock
 
 from sqlalchemy import Connection, select
@@ -342,15 +342,16 @@ class Play:
     wanted: Callable[[int], bool] = lambda step: False
     steps: int = 0
     copies: list[Copy] = field(default_factory=list)
+    url: str = ""
 
     @classmethod
-    def new(cls, scenario: Scenario, folder: Path, **more: Any) -> Play:
-        """A new installation with its back office."""
-        new_store(folder / "state").close()
+    def new(cls, scenario: Scenario, folder: Path, *, url: str = "", **more: Any) -> Self:
+        """A new installation with its back office; with a url, its store in that database."""
+        new_store(folder / "state", url=url).close()
         (folder / "keys.json").write_bytes(key_file())
         (folder / "keys.json").chmod(0o600)
         scenario.fill(Office.new(folder / "backoffice"))
-        return cls(scenario, folder, scenario.since, **more)
+        return cls(scenario, folder, scenario.since, url=url, **more)
 
     def run(self) -> Result:
         """Play from here to the end of the scenario."""
@@ -359,7 +360,7 @@ class Play:
     async def _life(self) -> Result:
         self.clock = SteppedClock(self.now)
         self.channel = self.scenario.gateway(self.far)
-        self.store = SteppedStore.open(self.folder / "state", keyring=keyring(), node="n1")
+        self.store = SteppedStore.open(self.folder / "state", keyring=keyring(), node="n1", url=self.url)
         self.store.rest = lambda held: None
         self.app = HereApp(self._parts(), self.scenario.feeds)
         with mock.patch("daemon.app.serve", _no_server):

@@ -124,6 +124,10 @@ class Uplink:
 
 Received: TypeAlias = ReceiptIn | Uplink
 
+Standing: TypeAlias = Literal["taken", "unknown", "unreachable"]
+"""What a platform says when it is asked for a message by id: it has taken it; it never has, so that a repeat doubles nothing; or
+nothing that can be relied on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Traits:
@@ -191,6 +195,11 @@ class Channel(Protocol):
 
     async def revoke(self, platform_id: str, recipient: str, *, now: datetime) -> Verdict:
         """Ask to call back a message. ACCEPTED says the request was taken; a receipt says what came of it."""
+        ...
+
+    async def query(self, platform_id: str, recipient: str, *, now: datetime) -> Standing:
+        """Ask whether a message was taken; `unreachable` where the traits do not offer it. Never raises for what a gateway
+        does."""
         ...
 
     def parse_callback(self, path: str, headers: Mapping[str, str], body: bytes, now: datetime) -> list[Received]:

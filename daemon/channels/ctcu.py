@@ -29,6 +29,7 @@ from daemon.channels.channel import (
     ReceiptIn,
     ReceiptKind,
     Received,
+    Standing,
     Traits,
     Unsendable,
     Verdict,
@@ -165,6 +166,10 @@ class Ctcu:
         except Unsendable as lacking:
             return Verdict(OURS, "unsendable", str(lacking), group="request")
         return await self._call("messages", body, outgoing.platform_id, now)
+
+    async def query(self, platform_id: str, recipient: str, *, now: datetime) -> Standing:
+        """The dialect knows no such question."""
+        return "unreachable"
 
     async def revoke(self, platform_id: str, recipient: str, *, now: datetime) -> Verdict:
         body = {"messageId": platform_id, "destinationAddress": [_tel(recipient)], "status": "RevokeRequested"}

@@ -22,6 +22,7 @@ from daemon.channels.channel import (
     Limits,
     Outgoing,
     Received,
+    Standing,
     Traits,
     Verdict,
     VerdictKind,
@@ -69,6 +70,10 @@ class DryRun:
         except OSError as full:
             return Verdict(VerdictKind.TRANSIENT, "not_written", f"{self._folder}: {full.strerror}", group="folder")
         return Verdict(VerdictKind.ACCEPTED, "written", platform_id=outgoing.platform_id)
+
+    async def query(self, platform_id: str, recipient: str, *, now: datetime) -> Standing:
+        """Nothing is ever in doubt here."""
+        return "unreachable"
 
     async def revoke(self, platform_id: str, recipient: str, *, now: datetime) -> Verdict:
         return Verdict(VerdictKind.PERMANENT, "no_revoke", "a dry run cannot call back", group="request")

@@ -35,6 +35,7 @@ from daemon.channels.channel import (
     ReceiptIn,
     ReceiptKind,
     Received,
+    Standing,
     Traits,
     Unsendable,
     Uplink,
@@ -82,6 +83,7 @@ class WebhookConfig:
     timeout: float = 10.0
     repeat: Literal["yes", "no", "unknown"] = "unknown"
     revoke: bool = False
+    query: bool = False
 
 
 class Webhook:
@@ -100,7 +102,8 @@ class Webhook:
 
     @property
     def traits(self) -> Traits:
-        return Traits(self._config.repeat, "receipt" if self._callback_key else "no", self._config.revoke)
+        ask: Literal["query", "receipt", "no"] = "receipt" if self._callback_key else "no"
+        return Traits(self._config.repeat, "query" if self._config.query else ask, self._config.revoke)
 
     @property
     def limits(self) -> Limits:
@@ -139,7 +142,25 @@ class Webhook:
         body = orjson.dumps({"type": "message.revoke", "id": platform_id, "recipient": recipient})
         return await self._post(f"revoke-{platform_id}", platform_id, body, now)
 
+    async def query(self, platform_id: str, recipient: str, *, now: datetime) -> Standing:
+        """`{"type": "message.query", "id": …}`; 200 with `{"id": …, "known": true|false}` answers it, anything else does not. The
+        request's own id names the moment: an answer kept by something in between would be an old one."""
+        if not self._config.query:
+            return "unreachable"
+        body = orjson.dumps({"type": "message.query", "id": platform_id})
+        answer = await self._request(f"query-{platform_id}-{int(now.timestamp() * 1_000_000)}", body, now)
+        if isinstance(answer, Verdict) or answer.status_code != 200:
+            return "unreachable"
+        said = _said(answer.body)
+        if said.get("id") != platform_id or not isinstance(said.get("known"), bool):
+            return "unreachable"
+        return "taken" if said["known"] else "unknown"
+
     async def _post(self, id: str, platform_id: str, body: bytes, now: datetime) -> Verdict:
+        answer = await self._request(id, body, now)
+        return answer if isinstance(answer, Verdict) else judge(answer, platform_id, now)
+
+    async def _request(self, id: str, body: bytes, now: datetime) -> Answer | Verdict:
         stamp = str(int(now.timestamp()))
         headers = {
             "content-type": "application/json",
@@ -149,14 +170,13 @@ class Webhook:
             "webhook-signature": signature(self._key, id, stamp, body),
         }
         try:
-            answer = await self._transport.post(
+            return await self._transport.post(
                 self._config.url, headers=headers, body=body, timeout=self._config.timeout
             )
         except NotSent as unsent:
             return Verdict(T, "not_sent", str(unsent), group="network")
         except Lost as lost:
             return Verdict(DOUBT, "lost", str(lost), group="network")
-        return judge(answer, platform_id, now)
 
     def parse_callback(self, path: str, headers: Mapping[str, str], body: bytes, now: datetime) -> list[Received]:
         if path not in ("receipts", "uplinks"):

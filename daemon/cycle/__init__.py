@@ -73,7 +73,10 @@ def poll(
     update(world, lease, feed, kind, heard, tally, held, now, alive)
     failpoints.reached("after_update")
     make(world, lease, feed, heard, tally, held, now, alive)
-    return _finish(world, lease, held, now)
+    failpoints.reached("after_make")
+    state = _finish(world, lease, held, now)
+    failpoints.reached("poll_ran")
+    return state
 
 
 def _finish(world: World, lease: Lease, held: Mapping[str, str], now: datetime) -> PollState:

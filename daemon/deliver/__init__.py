@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from daemon import failpoints
 from daemon.channels.channel import Outgoing, Verdict, VerdictKind
@@ -23,7 +23,7 @@ from daemon.deliver.health import Health
 from daemon.deliver.preparing import Preparer, Sending
 from daemon.deliver.routes import Routes
 from daemon.deliver.settling import Settler
-from daemon.deliver.upkeep import Upkeep
+from daemon.deliver.upkeep import Row, Upkeep
 from daemon.log import logger
 from daemon.store import outbox, pages
 from daemon.store.db import Store
@@ -39,6 +39,9 @@ BATCH = 50
 LANES = 3
 PATIENCE = 0.5
 """Seconds that a pass waits for a task to end before it looks at everything else again."""
+
+REVOKING, QUERYING = ":revoke", ":query"
+"""Stand among the feeds that are being delivered; no feed has such a name."""
 
 UPKEEP = 0.2
 """Seconds after which what time has done is looked at again while there is plenty to claim."""
@@ -82,7 +85,8 @@ class Deliverer:
         if not self._plenty or self.clock.elapsed() - self._kept_up >= UPKEEP:
             self._kept_up = self.clock.elapsed()
             done += await self._in_store(self.upkeep.pass_, now, self._elapsed())
-            done += await self._revoke(now)
+            await self._revoke(now)
+            await self._query(now)
         claimed = await self._in_store(self._claim, now)
         self._plenty = sum(map(len, claimed.values())) == BATCH
         for feed, claims in claimed.items():
@@ -137,6 +141,7 @@ class Deliverer:
         failpoints.reached("after_claim")
         wanted = await self._in_store(questions, self.store, claims, self.worlds)
         unasked = await asyncio.get_running_loop().run_in_executor(self._asking, self.asker.ask, wanted, now)
+        failpoints.reached("after_ask")
         opened = {one.claim.notice["inputs"]: one.inputs for one in wanted}
         sendings, ended = await self._in_store(self.preparer.prepare, claims, unasked, opened, now)
         failpoints.reached("after_sending_commit")
@@ -153,6 +158,7 @@ class Deliverer:
             left = sending.lease_until / 1_000_000 - self.clock.elapsed()
             if left <= gateway.timeout:
                 return Verdict(VerdictKind.TRANSIENT, "lease_over", "the lease was nearly over, nothing was sent")
+            failpoints.reached("before_send")
             verdict = await gateway.channel.send(sending.outgoing, now=now)
         failpoints.reached("after_send")
         return verdict
@@ -161,15 +167,38 @@ class Deliverer:
         with self.store.write() as tx:
             self.settler.settle(tx, answers, now)
 
-    async def _revoke(self, now: datetime) -> int:
-        wanted = await self._in_store(self.upkeep.revocations, now)
-        for message, outgoing in wanted:
-            verdict = await self._revoke_one(message["gateway"], outgoing, now)
-            await self._in_store(self.upkeep.revoked, message, verdict, now)
-        return len(wanted)
+    async def _revoke(self, now: datetime) -> None:
+        """Call messages back, beside the passes: a gateway that is slow to answer holds up no claim."""
+        if REVOKING not in self._running.values() and (wanted := await self._in_store(self.upkeep.revocations, now)):
+            self._beside(REVOKING, [self._revoke_one(row, outgoing, now) for row, outgoing in wanted])
 
-    async def _revoke_one(self, gateway: str, outgoing: Outgoing, now: datetime) -> Verdict:
-        return await self.routes.gateways[gateway].channel.revoke(outgoing.platform_id, outgoing.recipient, now=now)
+    async def _revoke_one(self, row: Row, outgoing: Outgoing, now: datetime) -> None:
+        async with self._free[row["gateway"]]:
+            failpoints.reached("before_revoke")
+            channel = self.routes.gateways[row["gateway"]].channel
+            verdict = await channel.revoke(outgoing.platform_id, outgoing.recipient, now=now)
+        failpoints.reached("after_revoke")
+        await self._in_store(self.upkeep.revoked, row, verdict, now)
+        failpoints.reached("revoke_settled")
+
+    async def _query(self, now: datetime) -> None:
+        """Ask about messages in doubt, beside the passes too."""
+        if QUERYING not in self._running.values() and (wanted := await self._in_store(self.upkeep.doubtful, now)):
+            self._beside(QUERYING, [self._query_one(row, recipient, now) for row, recipient in wanted])
+
+    async def _query_one(self, row: Row, recipient: str, now: datetime) -> None:
+        async with self._free[row["gateway"]]:
+            channel = self.routes.gateways[row["gateway"]].channel
+            standing = await channel.query(row["platform_id"], recipient, now=now)
+        failpoints.reached("after_query")
+        await self._in_store(self.upkeep.answered, row, standing, now)
+
+    def _beside(self, name: str, works: Sequence[Coroutine[None, None, None]]) -> None:
+        async def all_of_them() -> int:
+            await asyncio.gather(*works)
+            return len(works)
+
+        self._running[asyncio.create_task(all_of_them(), name=name)] = name
 
     async def _in_store(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

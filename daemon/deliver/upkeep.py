@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from sqlalchemy import RowMapping, func, select, update
 
-from daemon.channels.channel import Outgoing, Verdict, VerdictKind
+from daemon import failpoints
+from daemon.channels.channel import Outgoing, Standing, Verdict, VerdictKind
 from daemon.clock import from_micros, micros
 from daemon.deliver import rendering
 from daemon.deliver.routes import Routes
@@ -20,7 +22,11 @@ from daemon.store.db import Store, Tx
 from daemon.store.tables import messages, notices
 from daemon.world import World
 
+Row: TypeAlias = RowMapping
+"""A row of `messages`."""
+
 LATER = timedelta(minutes=10)
+ASK_AGAIN = timedelta(seconds=30)
 MOST = 50
 """Rows of one kind in one transaction: it holds the lock for milliseconds, and the next pass goes on."""
 
@@ -30,6 +36,8 @@ class Upkeep:
 
     def __init__(self, store: Store, routes: Routes, worlds: Callable[[str], World]) -> None:
         self.store, self.routes, self.worlds = store, routes, worlds
+        self.askable = [name for name, one in routes.gateways.items() if one.channel.traits.ask == "query"]
+        """Gateways whose platform says whether it has a message: a doubt is asked about before anything else is done."""
 
     def pass_(self, now: datetime, elapsed: int) -> int:
         """Do all of it once; returns how many rows moved."""
@@ -40,6 +48,7 @@ class Upkeep:
         for step in wanted:
             with self.store.write() as tx:
                 done += step(tx, now, elapsed, look=False)
+            failpoints.reached("after_upkeep")
         return done
 
     def _leases(self, tx: Tx, now: datetime, elapsed: int, *, look: bool) -> int:
@@ -109,7 +118,7 @@ class Upkeep:
         return done
 
     def _doubts(self, tx: Tx, now: datetime, elapsed: int, *, look: bool) -> int:
-        rows = doubts.due_doubts(tx, micros(now), 1 if look else MOST)
+        rows = doubts.due_doubts(tx, micros(now), 1 if look else MOST, asked=self.askable)
         for row in [] if look else rows:
             self._resolve(tx, row, now)
         return len(rows)
@@ -168,8 +177,12 @@ class Upkeep:
         with self.store.read() as tx:
             query = (
                 select(messages)
-                .where(messages.c.state == MessageState.REVOKING.value, messages.c.due <= micros(now))
-                .limit(50)
+                .where(
+                    messages.c.state == MessageState.REVOKING.value,
+                    messages.c.due <= micros(now),
+                    messages.c.gateway.in_(self.routes.gateways),
+                )
+                .limit(MOST)
             )
             return [(row, rendering.unpack(seals.get(tx, row["body"]))) for row in tx.execute(query).mappings().all()]
 
@@ -185,6 +198,31 @@ class Upkeep:
                 .where(messages.c.id == row["id"], messages.c.own == MessageState.REVOKING.value)
                 .values(due=micros(now + wait), record=record)
             )
+
+    def doubtful(self, now: datetime) -> list[tuple[RowMapping, str]]:
+        """What is to be asked about now, each with its recipient."""
+        if not self.askable:
+            return []
+        with self.store.read() as tx:
+            rows = doubts.due_doubts(tx, micros(now), MOST, asked=self.askable, mine=True)
+            return [(row, rendering.unpack(seals.get(tx, row["body"])).recipient) for row in rows]
+
+    def answered(self, row: RowMapping, standing: Standing, now: datetime) -> None:
+        """It has the message: accepted. It never had: the same bytes again, which doubles nothing, unless newer terms bar them.
+        No answer: asked again, until the deadline."""
+        with self.store.write() as tx:
+            if standing == "unreachable":
+                doubts.wait_longer(tx, row["id"], micros(now + ASK_AGAIN))
+                return
+            notice = self._notice(tx, row["notice"])
+            if standing == "taken":
+                record = self._moved(tx, row, notice, "accepted", "asked: the platform has it", now)
+                doubts.confirm(tx, row, record)
+            elif notice["outcome"] is not None or outbox.is_overtaken(tx, row, notice):
+                self._resolve(tx, row, now)
+            else:
+                record = self._moved(tx, row, notice, "queued", "asked: the platform never had it", now)
+                doubts.repeat(tx, row, due=micros(now), record=record)
 
     def next_instant(self, now: datetime) -> datetime | None:
         """The earliest moment after `now` at which something here or a claim falls due."""

@@ -12,6 +12,7 @@ from daemon.channels.channel import (
     ReceiptIn,
     ReceiptKind,
     Received,
+    Standing,
     Traits,
     Verdict,
     VerdictKind,
@@ -45,6 +46,10 @@ class Assumed:
         delivered = ReceiptKind.DELIVERED
         self._receipts.append(ReceiptIn(outgoing.platform_id, outgoing.recipient, delivered, "0", now, b"{}"))
         return Verdict(VerdictKind.ACCEPTED, "assumed", platform_id=outgoing.platform_id)
+
+    async def query(self, platform_id: str, recipient: str, *, now: datetime) -> Standing:
+        """Nothing is in doubt in a simulation."""
+        return "unreachable"
 
     async def revoke(self, platform_id: str, recipient: str, *, now: datetime) -> Verdict:
         return Verdict(VerdictKind.PERMANENT, "no_revoke", "what has arrived cannot be called back", group="request")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, RowMapping, or_, select, update
+from collections.abc import Collection
+
+from sqlalchemy import Connection, RowMapping, not_, or_, select, update
 
 from daemon.model.states import MessageState, with_receipts
 from daemon.store.receipts import kinds_of_many
@@ -73,10 +75,25 @@ def doubt(tx: Connection, row: RowMapping, *, now: int, due: int, record: str) -
     )
 
 
-def due_doubts(tx: Connection, now: int, limit: int = 200) -> list[RowMapping]:
-    """Messages in doubt that have waited for a receipt long enough."""
-    query = select(messages).where(messages.c.state == _S.IN_DOUBT.value, messages.c.due <= now).limit(limit)
-    return list(tx.execute(query).mappings())
+def due_doubts(
+    tx: Connection, now: int, limit: int = 200, *, asked: Collection[str] = (), mine: bool = False
+) -> list[RowMapping]:
+    """Messages in doubt that have waited for a receipt long enough: those whose gateway, one of `asked`, can say whether it has
+    them and whose deadline is not over (`mine`), or all others."""
+    askable = messages.c.gateway.in_(asked) & (messages.c.deadline > now)
+    where = messages.c.state == _S.IN_DOUBT.value, messages.c.due <= now, askable if mine else not_(askable)
+    return list(tx.execute(select(messages).where(*where).limit(limit)).mappings())
+
+
+def confirm(tx: Connection, row: RowMapping, record: str) -> bool:
+    """`in_doubt -> accepted`: the platform says that it has the message."""
+    seen = kinds_of_many(tx, [row["id"]]).get(row["id"], [])
+    done = tx.execute(
+        update(messages)
+        .where(messages.c.id == row["id"], messages.c.state == _S.IN_DOUBT.value, messages.c.fence == row["fence"])
+        .values(state=with_receipts(_S.ACCEPTED, seen).value, own=_S.ACCEPTED.value, record=record, why="")
+    )
+    return done.rowcount == 1
 
 
 def repeat(tx: Connection, row: RowMapping, *, due: int, record: str) -> bool:

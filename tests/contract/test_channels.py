@@ -107,7 +107,7 @@ async def webhook(folder: Path) -> AsyncIterator[Setting]:
     running = await serve(far.routes(), "127.0.0.1", 0, grace=1)
     secret = "whsec_" + base64.b64encode(far.secret).decode()
     url = f"http://127.0.0.1:{running.port}/duenotice"
-    config = WebhookConfig("inhouse", url, secret, secret, repeat="yes", revoke=True)
+    config = WebhookConfig("inhouse", url, secret, secret, repeat="yes", revoke=True, query=True)
 
     async def arrived() -> dict[str, int]:
         return dict.fromkeys(far.taken, 1)
@@ -122,7 +122,7 @@ async def webhook(folder: Path) -> AsyncIterator[Setting]:
 
 @asynccontextmanager
 async def fake(folder: Path) -> AsyncIterator[Setting]:
-    channel = FakeChannel()
+    channel = FakeChannel(queried=True)
 
     async def arrived() -> dict[str, int]:
         return {id: one.times for id, one in channel.far.taken.items()}
@@ -173,6 +173,13 @@ async def test_a_revoke_has_a_verdict_of_its_own(setting: Setting) -> None:
     verdict = await setting.channel.revoke("p1", RCS.recipient, now=NOW)
     expected = VerdictKind.ACCEPTED if setting.channel.traits.revoke else VerdictKind.PERMANENT
     assert verdict.kind is expected
+
+
+async def test_a_platform_that_can_be_asked_knows_what_it_took_and_what_it_never_had(setting: Setting) -> None:
+    await setting.channel.send(RCS, now=NOW)
+    found = [await setting.channel.query(id, RCS.recipient, now=NOW) for id in ("p1", "p9")]
+    expected = ["taken", "unknown"] if setting.channel.traits.ask == "query" else ["unreachable", "unreachable"]
+    assert found == expected
 
 
 async def test_a_callback_that_proves_nothing_is_refused(setting: Setting) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from daemon.failpoints import ONCE, POINTS, VARIABLE
+from daemon.failpoints import DELIVERY, ONCE, POINTS, POLL, PUBLICATION, VARIABLE
 
 ROOT = Path(__file__).parent.parent.parent
 TWICE = "from daemon import failpoints as f; f.reached('after_sheet'); print(1, flush=True); f.reached('after_sheet'); print(2)"
@@ -49,5 +49,7 @@ def test_an_unknown_point_is_said() -> None:
 
 def test_every_point_is_somewhere_in_the_daemon() -> None:
     source = "".join(path.read_text() for path in (ROOT / "daemon").rglob("*.py"))
-    missing = [name for name in POINTS if f'failpoints.reached("{name}")' not in source]
+    missing = [name for name in (*POLL, *DELIVERY) if f'failpoints.reached("{name}")' not in source]
+    missing += [name for name in PUBLICATION if f'_at("{name.removeprefix("publish_")}")' not in source]
     assert not missing
+    assert 'failpoints.reached(f"publish_{step}")' in source
