@@ -62,8 +62,8 @@ CODES: Mapping[int, tuple[VerdictKind, str, str]] = {  # HTTP status -> verdict,
     425: (T, "busy", "too early"),
     429: (R, "rate", "too many requests"),
 }
-"""Every 4xx says that nothing was taken. All else but a 2xx leaves the message in doubt, 503 with `Retry-After` as well:
-it is often said by what stands in front, after the request had gone on."""
+"""Every 4xx says that nothing was taken. A 2xx that is empty or an object of JSON says that it was. All else leaves the message in
+doubt, 503 with `Retry-After` as well: it is often said by what stands in front, after the request had gone on."""
 
 PREFIX = "whsec_"
 WINDOW = timedelta(seconds=300)
@@ -151,7 +151,7 @@ class Webhook:
         answer = await self._request(f"query-{platform_id}-{int(now.timestamp() * 1_000_000)}", body, now)
         if isinstance(answer, Verdict) or answer.status_code != 200:
             return "unreachable"
-        said = _said(answer.body)
+        said = _said(answer.body) or {}
         if said.get("id") != platform_id or not isinstance(said.get("known"), bool):
             return "unreachable"
         return "taken" if said["known"] else "unknown"
@@ -232,8 +232,13 @@ def judge(answer: Answer, platform_id: str, now: datetime) -> Verdict:
     """The verdict on an answer, by its status; its JSON may name a `code` and a `text`, and the id of what was taken."""
     http = answer.status_code
     said = _said(answer.body)
-    code = _text(said.get("code")) or f"http_{http}"
+    code = _text((said or {}).get("code")) or f"http_{http}"
     if 200 <= http < 300:
+        if answer.body.strip() and said is None:
+            return Verdict(
+                DOUBT, "not_json", f"HTTP {http} with something else than an object of JSON", group="platform"
+            )
+        said = said or {}
         return Verdict(A, _text(said.get("code")) or "ok", platform_id=_text(said.get("id")) or platform_id)
     if http in CODES:
         kind, group, text = CODES[http]
@@ -244,12 +249,13 @@ def judge(answer: Answer, platform_id: str, now: datetime) -> Verdict:
     return Verdict(DOUBT, code, f"HTTP {http} after the request had left", group="platform")
 
 
-def _said(body: bytes) -> Mapping[str, Any]:
+def _said(body: bytes) -> Mapping[str, Any] | None:
+    """An object of JSON, or None."""
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _receipt(one: Any, now: datetime) -> ReceiptIn:

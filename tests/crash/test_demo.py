@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.failpoints import POINTS
 from tests.crash.demo import Demo, End
 
 FEW, SOME = 100, 300
@@ -21,6 +22,9 @@ MOMENTS = {
     "both, between record and notices": "after_record",
 }
 """Where; how often the point is passed before is drawn."""
+
+NOT_IN_THE_DEMO = ("after_query",)
+"""Its platform cannot be asked."""
 
 
 def moment(name: str) -> str:
@@ -99,3 +103,24 @@ def test_a_kill_changes_only_what_is_in_doubt_on_a_carrier_that_ignores_ids(
     assert set(surplus) | set(missing) <= end.doubtful
     assert end.twice <= end.doubtful
     assert end.doubtful or name == "parent, a receipt stored"
+
+
+@pytest.fixture(scope="module")
+def whole_few(tmp_path_factory: pytest.TempPathFactory) -> Iterator[End]:
+    """A small demo that nobody killed."""
+    made = Demo(tmp_path_factory.mktemp("few") / "demo", clients=FEW)
+    assert made.run() == 0, made.log
+    yield made.end()
+    made.stop_carrier()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", [point for point in POINTS if point not in NOT_IN_THE_DEMO])
+def test_the_real_command_killed_at_each_point_ends_as_if_nothing_had_happened(
+    point: str, tmp_path: Path, whole_few: End
+) -> None:
+    demo = Demo(tmp_path / "demo", clients=FEW)
+    try:
+        same(killed(demo, f"{point}:1"), whole_few)
+    finally:
+        demo.stop_carrier()
