@@ -23,8 +23,8 @@ MOMENTS = {
 }
 """Where; how often the point is passed before is drawn."""
 
-NOT_IN_THE_DEMO = ("after_query",)
-"""Its platform cannot be asked."""
+NOT_IN_THE_DEMO = ("before_revoke", "after_revoke", "revoke_settled", "after_query")
+"""Nothing is called back in so small a demo, and its platform cannot be asked; `matrix.py` has both."""
 
 
 def moment(name: str) -> str:
