@@ -19,7 +19,7 @@ from daemon.alarms.calling import Calling
 from daemon.app_parts import worlds_of
 from daemon.channels.channel import Received
 from daemon.children import ChildConfig
-from daemon.clock import SHANGHAI, Clock, RealClock
+from daemon.clock import SHANGHAI, Clock, RealClock, micros
 from daemon.deliver import Deliverer
 from daemon.deliver.routes import Routes
 from daemon.intake import Intake
@@ -34,8 +34,15 @@ from daemon.schedule import Timetable, Waker
 from daemon.server import Running, serve
 from daemon.sources.reading import Source
 from daemon.store import acts, noticebook, pages, trail
-from daemon.store.db import Store
+from daemon.store.db import Store, StoreUnusable
+from daemon.store.rows import put_meta
 from daemon.web import callbacks, health
+
+PROBE = 5.0
+"""Seconds between two proofs that the store takes a commit."""
+
+SAYING = 5.0
+"""Seconds for calling people when the store is gone."""
 
 
 @dataclass
@@ -86,6 +93,8 @@ class App:
         self.stopping = False
         self.reloading = False
         self._stepped = False
+        self._probed = self.clock.elapsed()
+        self._unusable: StoreUnusable | None = None
         self.web: Running | None = None
         self.polls: Polls
         self.waker: Waker | None = None
@@ -206,23 +215,60 @@ class App:
             pages.page(tx, "clock", "urgent", sentence, now=now)
 
     async def run(self) -> None:
-        """Passes until told to stop, then drain: no new poll, what is in `sending` settles, the log is published."""
+        """Passes until told to stop, then drain: no new poll, what is in `sending` settles, the log is published.
+
+        Raises StoreUnusable where the store's storage refuses: what cannot be recorded is not sent, so nothing goes on.
+        """
         self.waker = Waker(self.timetable(), self.wake.set)
         self.waker.start()
         watchdog = sdnotify.watchdog_seconds()
         calling = self.parts.calling
         people = asyncio.create_task(calling.run(lambda: self.passed), name="calling") if calling else None
+        try:
+            await self._passes(watchdog)
+        except StoreUnusable as broken:
+            await self._give_up(broken)
+            raise
+        finally:
+            if people is not None:
+                people.cancel()
+        await self.close()
+
+    async def _passes(self, watchdog: float | None) -> None:
         while not self.stopping:
             busy = await self.pass_()
+            if self._unusable is not None:
+                raise self._unusable
+            await asyncio.to_thread(self._probe)
             if watchdog is not None:
                 sdnotify.notify("WATCHDOG=1")
             if not busy:
                 self.wake.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.wake.wait(), self.parts.pass_every)
-        if people is not None:
-            people.cancel()
-        await self.close()
+
+    def _probe(self) -> None:
+        """Write a little now and then: a daemon that has nothing to do must know, too, that its store takes no commit."""
+        if self.clock.elapsed() - self._probed >= PROBE:
+            with self.store.write() as tx:
+                put_meta(tx, "probed", str(micros(self.clock.now())))
+            self._probed = self.clock.elapsed()
+
+    async def _give_up(self, broken: StoreUnusable) -> None:
+        """Say so where no page can be kept, and let go without a word to the store: what is in `sending` the next boot brings
+        into doubt."""
+        sentence = f"the store cannot be written, nothing is sent, the daemon stops: {broken}"
+        alarms.call(sentence, key="store")
+        if self.web is not None:
+            await self.web.stop()
+        if self.waker is not None:
+            self.waker.stop()
+        for child in self.polls.children:
+            await asyncio.to_thread(child.stop, 0.0)
+        if self.parts.calling is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SAYING):
+                    await self.parts.calling.say(sentence, self.clock.now())
 
     def next_instant(self) -> datetime | None:
         """The next moment at which a pass has something to do: a poll, a retry of one, a stage, a timer, an outcome."""
@@ -263,8 +309,13 @@ class App:
         self.store.close()
 
     async def _received(self, gateway: str, raw: bytes, received: Sequence[Received]) -> None:
-        await asyncio.to_thread(self.intake.keep, gateway, received, self.clock.now())
-        self.wake.set()
+        try:
+            await asyncio.to_thread(self.intake.keep, gateway, received, self.clock.now())
+        except StoreUnusable as broken:
+            self._unusable = broken
+            raise
+        finally:
+            self.wake.set()
 
     def _note(self, gateway: str, what: str, error: Exception) -> None:
         logger.warning("a callback was not taken", action="callback", gateway=gateway, what=what, why=str(error))

@@ -176,6 +176,9 @@ def run(world: Any, job: Job) -> Done:
     except DueNoticeError as reason:
         logger.error("a poll failed", action="poll", feed=job.feed, why=str(reason))
         return Done(job.poll, job.feed, "error", str(reason))
+    except OSError as reason:
+        logger.error("a poll failed", action="poll", feed=job.feed, why=reason.strerror)
+        return Done(job.poll, job.feed, "error", f"{type(reason).__name__}: {reason.strerror or 'without a reason'}")
     except Exception as reason:
         logger.opt(exception=True).error("a poll broke on an error of ours", action="poll", feed=job.feed)
         return Done(job.poll, job.feed, "error", f"{type(reason).__name__}")

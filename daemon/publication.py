@@ -1,12 +1,13 @@
 """When the log is published: every minute, or when enough waits, beside the passes and never in their way.
 
-A log that is broken is told, loudly, and published no further; notices still leave, because a committed record is enough to
-send (DESIGN section 7).
+A log that is broken is told, loudly, and published no further; one that cannot be written is told and tried again after the
+interval. Notices still leave in both cases, because a committed record is enough to send (DESIGN section 7).
 """
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 
 from daemon import alarms
 from daemon.clock import Clock
@@ -28,6 +29,7 @@ class Publication:
         self._last = -every
         self._task: asyncio.Task[None] | None = None
         self._broken = False
+        self._refused = False
 
     async def pass_(self) -> None:
         """Begin a publication if one is due; notice how the last one ended."""
@@ -36,7 +38,9 @@ class Publication:
                 return
             self._end(self._task)
         waiting = 0 if self._broken else await asyncio.to_thread(self._trail.waiting)
-        if waiting >= AT or (waiting and self.clock.elapsed() - self._last >= self.every):
+        due = self.clock.elapsed() - self._last >= self.every
+        # what a publication that failed has given its index waits without being counted
+        if (waiting >= AT and not self._refused) or (due and (waiting or self._refused)):
             self._task = asyncio.create_task(asyncio.to_thread(self._all), name="publish")
 
     async def settled(self) -> None:
@@ -60,10 +64,18 @@ class Publication:
         self._task, self._last = None, self.clock.elapsed()
         try:
             task.result()
+            self._refused = False
+        except (OSError, sqlite3.OperationalError) as reason:
+            if not self._refused:
+                self._refused = True
+                why = getattr(reason, "strerror", None) or str(reason)
+                self._page(f"the audit log cannot be written ({why}); it is tried again, notices still leave")
         except LogBroken as reason:
             self._broken = True
             logger.error("the log is broken and is published no further", action="publish", why=str(reason))
-            sentence = "the audit log is broken; it is published no further, a person must look"
-            alarms.call(sentence, key="publish")
-            with self._store.write() as tx:
-                pages.page(tx, "publish", "urgent", sentence, now=self.clock.now())
+            self._page("the audit log is broken; it is published no further, a person must look")
+
+    def _page(self, sentence: str) -> None:
+        alarms.call(sentence, key="publish")
+        with self._store.write() as tx:
+            pages.page(tx, "publish", "urgent", sentence, now=self.clock.now())

@@ -87,6 +87,18 @@ class Calling:
             logger.warning("a way to a person failed", action="call", way=name, code=heard.code, pages=len(found))
         return heard.told
 
+    async def say(self, sentence: str, now: datetime) -> bool:
+        """Tell an urgent sentence at once by every way of the first step, where the store can keep no page. Returns whether one
+        way took it."""
+        page = Page(0, "urgent", sentence, now)
+        first = self.roster.first.get("urgent", ())
+        found = [(way, Due(page, way, (0,))) for way in first if way in self.ways]
+        id = f"{now:%Y%m%dT%H%M}"
+        heard = await asyncio.gather(
+            *(self.ways[way].tell(f"{_id(way, [one])}-{id}", self.text([page]), now) for way, one in found)
+        )
+        return any(one.told for one in heard)
+
     def text(self, found: Sequence[Page]) -> str:
         """One line a page, the worst first; the head line says how many and from where."""
         urgent = sum(page.severity == "urgent" for page in found)

@@ -71,7 +71,7 @@ async def _run(settings: Settings, reread: Callable[[], Settings]) -> None:
 
 def _guarded(work: Any) -> int:
     from daemon.errors import ConfigError, StoreConflict
-    from daemon.store.db import CommitUnknown, StoreBusy
+    from daemon.store.db import CommitUnknown, StoreBusy, StoreUnusable
 
     try:
         work()
@@ -84,7 +84,7 @@ def _guarded(work: Any) -> int:
     except (StoreConflict, StoreBusy) as busy:
         print(f"duenotice: {busy}", file=sys.stderr)
         return TEMPORARY
-    except CommitUnknown as broken:
+    except (StoreUnusable, CommitUnknown) as broken:
         print(f"duenotice: {broken}", file=sys.stderr)
         return IO_ERROR
     except OSError as broken:

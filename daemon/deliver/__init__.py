@@ -26,7 +26,7 @@ from daemon.deliver.settling import Settler
 from daemon.deliver.upkeep import Row, Upkeep
 from daemon.log import logger
 from daemon.store import outbox, pages
-from daemon.store.db import Store
+from daemon.store.db import Store, StoreUnusable
 from daemon.store.outbox import Claim
 from daemon.world import World
 
@@ -121,9 +121,11 @@ class Deliverer:
 
     async def _guarded(self, feed: str, claims: Sequence[Claim], now: datetime) -> int:
         """Deliver one feed's claims; an error of ours there pages a person and costs no other feed. What has not left is put
-        back for a while, what is in `sending` its lease brings into doubt."""
+        back for a while, what is in `sending` its lease brings into doubt. Raises StoreUnusable: then nothing can be recorded."""
         try:
             return await self._deliver(claims, now)
+        except StoreUnusable:
+            raise
         except Exception as reason:
             logger.opt(exception=True).error("delivery broke on an error of ours", action="deliver", feed=feed)
             await self._in_store(self._broke, feed, claims, type(reason).__name__, now)

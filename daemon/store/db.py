@@ -8,6 +8,8 @@
 
 `tx` is a SQLAlchemy connection inside its transaction; `of(tx)` gives the state that belongs to it. Exceptions:
 
+- `StoreUnusable`: the storage refuses (full, read only, I/O error, damaged); nothing happened, and nothing can be recorded
+  until a person has looked: the daemon stops. From a commit it is `CommitLost`, which is `CommitUnknown` too.
 - `StoreBusy` on entering: the write lock could not be had in 5 s, or the database cannot be reached; nothing happened.
 - any exception from the body, or from `before_commit`: rolled back, nothing happened.
 - `CommitUnknown`: the commit itself failed, so it may or may not have happened (measured: 42 of 108 had).
@@ -35,7 +37,7 @@ from daemon.clock import RealClock
 from daemon.errors import ConfigError, DueNoticeError, StoreConflict
 from daemon.security.envelope import Key
 from daemon.security.keyring import ClientKeys, Keyring
-from daemon.store.engine import begin_options, make_engine, private_folder
+from daemon.store.engine import begin_options, make_engine, private_folder, storage_refuses
 from daemon.store.known import Known
 from daemon.store.rows import get_meta, put_meta, revision
 from daemon.store.tables import meta
@@ -61,13 +63,18 @@ class StoreBusy(DueNoticeError):
 
 
 class StoreUnusable(DueNoticeError):
-    """The database is damaged, or its folder may not be read or written: a person must look (`sysexits.h` EX_IOERR)."""
+    """The database is damaged or its storage full, or its folder may not be read or written: a person must look (`sysexits.h`
+    EX_IOERR)."""
 
     exit_code = 74
 
 
 class CommitUnknown(DueNoticeError):
     """A commit failed: whether it happened must be read back by key."""
+
+
+class CommitLost(CommitUnknown, StoreUnusable):
+    """A commit failed because the storage refuses: nothing can be read back and gone on from either."""
 
 
 @dataclass(slots=True)
@@ -163,15 +170,17 @@ class Store:
         try:
             tx = self.engine.connect().execution_options(**begin_options(self.engine, writing=writing))
         except DBAPIError as reason:
-            raise StoreBusy(f"store: no connection could be made ({reason.orig})") from reason
+            raise _refused(reason) or StoreBusy(f"store: no connection could be made ({reason.orig})") from reason
         try:
             try:
                 tx.begin()
             except DBAPIError as reason:
-                raise StoreBusy(f"store: no transaction could begin ({reason.orig})") from reason
+                raise _refused(reason) or StoreBusy(f"store: no transaction could begin ({reason.orig})") from reason
             tx.info[_STATE] = TxState(self, writing)
             try:
                 yield tx
+            except DBAPIError as reason:
+                raise _refused(reason) or reason from reason.__cause__
             finally:
                 if not tx.invalidated:
                     tx.info.pop(_STATE, None)
@@ -184,7 +193,8 @@ class Store:
             tx.commit()
         except DBAPIError as reason:
             tx.invalidate(reason)
-            raise CommitUnknown(f"commit failed ({reason.orig}); whether it happened is unknown") from reason
+            kind = CommitLost if storage_refuses(reason) else CommitUnknown
+            raise kind(f"commit failed ({reason.orig}); whether it happened is unknown") from reason
 
     def lock(self) -> StateLock:
         """Take the state folder's exclusive lock, as the one parent, and start a new boot: earlier leases are void.
@@ -235,6 +245,10 @@ class Store:
             with self.write() as tx:
                 for id, value in new.items():
                     put_meta(tx, KEY_CHECK + id.hex(), value.hex())
+
+
+def _refused(reason: DBAPIError) -> StoreUnusable | None:
+    return StoreUnusable(f"store: its storage refuses ({reason.orig})") if storage_refuses(reason) else None
 
 
 @contextmanager

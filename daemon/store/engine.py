@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
 
 from daemon.errors import ConfigError
 
@@ -22,6 +23,11 @@ BUSY_MS = 5_000
 FILE_NAME = "duenotice.db"
 WRITE = "duenotice_write"
 """Execution option that makes a SQLite transaction begin IMMEDIATE."""
+
+REFUSED = frozenset({8, 10, 11, 13, 14, 26})
+"""SQLite's primary result codes READONLY, IOERR, CORRUPT, FULL, CANTOPEN, NOTADB (sqlite.org/rescode.html)."""
+REFUSED_STATES = ("25006", "53100", "58", "XX001", "XX002")
+"""PostgreSQL: read only, disk full, class 58 (I/O errors), damaged data and index (its appendix A)."""
 
 KEYS_LOCK = 4_011_001
 """The advisory lock on keys (PostgreSQL)."""
@@ -66,6 +72,12 @@ def _read_only(path: Path) -> Engine:
     engine = create_engine(address, hide_parameters=True)
     event.listen(engine, "begin", _on_begin_reading)
     return engine
+
+
+def storage_refuses(reason: DBAPIError) -> bool:
+    """Whether the storage under the database is why: full, read only, damaged, or an I/O error."""
+    code, state = getattr(reason.orig, "sqlite_errorcode", None), getattr(reason.orig, "sqlstate", None)
+    return (code is not None and code & 0xFF in REFUSED) or (state or "").startswith(REFUSED_STATES)
 
 
 def begin_options(engine: Engine, *, writing: bool) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import orjson
 
 from daemon.server import Reply, Request, Route
 
-LATE = 30.0
-"""Seconds since the last finished pass, from which on the answer is 503."""
+LATE = 8.0
+"""Seconds since the last finished pass, from which on the answer is 503: a store that takes no commit is seen within ten."""
 
 
 def route(age: Callable[[], float]) -> Route:

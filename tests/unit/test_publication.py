@@ -8,7 +8,7 @@ from pathlib import Path
 from daemon.clock import SteppedClock
 from daemon.publication import AT, Publication
 from daemon.publish import HeadStore, LogBroken, Publisher
-from daemon.store import trail
+from daemon.store import pages, trail
 from daemon.store.db import Store
 from tests.builders_store import NOW, new_store
 
@@ -99,3 +99,31 @@ async def settled_broken(publication: Publication) -> None:
         await asyncio.wait({publication._task})
     await publication.pass_()
     assert publication._broken
+
+
+async def test_a_log_that_cannot_be_written_pages_once_and_is_tried_again_after_the_interval(tmp_path: Path) -> None:
+    store, publication, clock = begun(tmp_path)
+    folder, away = tmp_path / "log", tmp_path / "away"
+    folder.rename(away)
+    folder.write_bytes(b"a file stands where the folder was")
+    append(store, AT)
+    for clock.seconds in (0.0, 60.0):
+        await publication.pass_()
+        await settled_refused(publication)
+    with store.read() as tx:
+        assert [row["key"] for row in pages.pages_of(tx)] == ["publish"]
+    folder.unlink()
+    away.rename(folder)
+    await publication.pass_()
+    assert size(publication) == 0  # not before the interval is over
+    clock.seconds = 120.0
+    await publication.pass_()
+    await settled(publication)
+    assert size(publication) == AT
+    store.close()
+
+
+async def settled_refused(publication: Publication) -> None:
+    assert publication._task is not None
+    await asyncio.wait({publication._task})
+    await publication.pass_()
