@@ -33,7 +33,7 @@ from daemon.rules.schema import RuleSet
 from daemon.schedule import Timetable, Waker
 from daemon.server import Running, serve
 from daemon.sources.reading import Source
-from daemon.store import acts, noticebook, pages, trail
+from daemon.store import acts, clocksteps, noticebook, trail
 from daemon.store.db import Store, StoreUnusable
 from daemon.store.rows import put_meta
 from daemon.web import callbacks, health
@@ -202,17 +202,23 @@ class App:
         self.polls.timetable = self.timetable()
 
     def _watch_clock(self, now: datetime) -> None:
-        """A wall clock that steps is not believed (clock.py): a record and a page, once a step."""
+        """A wall clock that steps is not believed (clock.py): a record and a page, once a step, until a person says it is right."""
         step = self.clock.step if isinstance(self.clock, RealClock) else None
-        if step is None or self._stepped:
-            self._stepped = step is not None
-            return
-        self._stepped = True
-        micro = int(step / timedelta(microseconds=1))
-        with self.store.write() as tx:
-            trail.append(tx, "clock", t=now, actor="sys:duenotice", data={"step_us": micro, "believed": False})
-            sentence = f"the wall clock stepped by {step.total_seconds():.0f} s and is not believed"
-            pages.page(tx, "clock", "urgent", sentence, now=now)
+        if step is None:
+            if self._stepped:
+                with self.store.write() as tx:
+                    clocksteps.over(tx)
+            self._stepped = False
+        elif not self._stepped:
+            self._stepped = True
+            with self.store.write() as tx:
+                clocksteps.stepped(tx, step, now=now)
+        elif isinstance(self.clock, RealClock):
+            with self.store.read() as tx:
+                confirmed = clocksteps.confirmed(tx)
+            if confirmed:
+                self.clock.believe()
+                logger.warning("a person believes the wall clock", action="clock", step=step.total_seconds())
 
     async def run(self) -> None:
         """Passes until told to stop, then drain: no new poll, what is in `sending` settles, the log is published.

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -29,15 +30,15 @@ class Clock(Protocol):
 
 
 class RealClock:
-    """Wall time, guarded against steps."""
+    """Wall time, guarded against steps. `wall`, `mono`: the machine's two clocks, in seconds."""
 
-    def __init__(self) -> None:
-        self._wall = time.time()
-        self._mono = time.monotonic()
+    def __init__(self, wall: Callable[[], float] = time.time, mono: Callable[[], float] = time.monotonic) -> None:
+        self._read_wall, self._read_mono = wall, mono
+        self._wall, self._mono = wall(), mono()
         self.step: timedelta | None = None
 
     def now(self) -> datetime:
-        wall, mono = time.time(), time.monotonic()
+        wall, mono = self._read_wall(), self._read_mono()
         expected = self._wall + (mono - self._mono)
         if abs(wall - expected) > STEP_SECONDS:
             self.step = timedelta(seconds=wall - expected)
@@ -51,7 +52,7 @@ class RealClock:
 
     def believe(self) -> None:
         """A person or a second source confirmed the wall clock: `now` follows it again from here."""
-        self._wall, self._mono, self.step = time.time(), time.monotonic(), None
+        self._wall, self._mono, self.step = self._read_wall(), self._read_mono(), None
 
 
 class SteppedClock:

@@ -320,6 +320,7 @@ class Scenario:
     doubt_wait: timedelta = timedelta(seconds=60)
     load_rules: Callable[[Path], Loaded] = lambda folder: shipped()
     databases: tuple[str, ...] = ()
+    clock: Callable[[datetime], Any] = SteppedClock
 
 
 @dataclass
@@ -358,7 +359,7 @@ class Play:
         return asyncio.run(self._life())
 
     async def _life(self) -> Result:
-        self.clock = SteppedClock(self.now)
+        self.clock = self.scenario.clock(self.now)
         self.channel = self.scenario.gateway(self.far)
         self.store = SteppedStore.open(self.folder / "state", keyring=keyring(), node="n1", url=self.url)
         self.store.rest = lambda held: None

@@ -62,7 +62,7 @@ NOUNS: Mapping[str, Noun] = {
         "clients", "客户：改号、授权、限制与销毁", "clients: renumbered accounts, consents, restrict and shred"
     ),
     "worklist": Noun("worklist", "待办：列表、领取、关闭", "worklist: list, take, close"),
-    "alarms": Noun("alarms", "告警：列表、已阅", "alarms: list, ack"),
+    "alarms": Noun("alarms", "告警：列表、已阅、确认时钟", "alarms: list, ack, clock"),
     "report": Noun("report", "报表：每日完整性、判定底稿", "reports: the daily proof, a sheet in clear"),
     "audit": Noun("audit", "审计链：查看、验证、导出", "audit trail: show, verify, export"),
     "keys": Noun("keys", "密钥：新建、状态、轮换、重新包裹、销毁", "keys: init, status, rotate, rewrap, shred"),

@@ -1,4 +1,4 @@
-"""`duenotice alarms list|ack`: what called a person, and who has seen it."""
+"""`duenotice alarms list|ack|clock`: what called a person, who has seen it, and who believes a clock that stepped."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ def add(parsers: Any) -> None:
     ack.add_argument("key", metavar="KEY", help="the page's key, as `alarms list` shows it")
     place.by_name(ack)
     ack.set_defaults(go=go_ack)
+    text = "say that the wall clock, which stepped, is right: the daemon follows it again with its next pass"
+    clock = commands.add_parser(
+        "clock", help=text, description=f"{text}. Timers and deadlines then are the wall clock's."
+    )
+    place.by_name(clock)
+    clock.set_defaults(go=go_clock)
 
 
 def go_list(args: argparse.Namespace) -> int:
@@ -59,4 +65,22 @@ def go_ack(args: argparse.Namespace) -> int:
     if record is None:
         raise Usage(f"page {args.key!r}: found none that waits, expected a key that `alarms list` shows")
     screen.line(screen.say(f"已阅 {args.key}；记录 {record}", f"acknowledged {args.key}; record {record}"))
+    return 0
+
+
+def go_clock(args: argparse.Namespace) -> int:
+    """Believe the wall clock, in a person's name."""
+    from daemon.store import clocksteps
+
+    settings = place.settings_of(args)
+    screen = screen_of(args)
+    with place.store_of(settings) as store, store.write() as tx:
+        record = clocksteps.confirm(tx, by=args.by, reason=args.reason, now=place.now())
+    if record is None:
+        raise Usage("alarms clock: found no step of the clock that lasts, expected one that `alarms list` shows")
+    screen.line(
+        screen.say(
+            f"已确认系统时钟；记录 {record}", f"the wall clock is believed from the next pass on; record {record}"
+        )
+    )
     return 0
