@@ -88,7 +88,9 @@ class Deliverer:
             await self._revoke(now)
             await self._query(now)
         claimed = await self._in_store(self._claim, now)
-        self._plenty = sum(map(len, claimed.values())) == BATCH
+        count = sum(map(len, claimed.values()))
+        done += count
+        self._plenty = count == BATCH
         for feed, claims in claimed.items():
             task = asyncio.create_task(self._guarded(feed, claims, now), name=f"deliver {feed}")
             self._running[task] = feed

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [rules] [decide] [poll] [cards] [notices] [deliver]`: tables, each step as a ratio."""
+"""`python -m tests.bench [rules] [decide] [poll] [cards] [notices] [deliver] [gap]`: tables, each step as a ratio."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 from tests.bench.clockwork import HEAD, Row
 
-NAMES = ("rules", "decide", "poll", "cards", "notices", "deliver")
+NAMES = ("rules", "decide", "poll", "cards", "notices", "deliver", "gap")
 
 
 def measure(name: str, folder: Path, facts: int, clients: int, messages: int) -> list[Row]:
     """One measurement, in a folder of its own."""
-    from tests.bench import delivering, outward, poll
+    from tests.bench import delivering, gap, outward, poll
 
     if name == "decide":
         return poll.deciding(folder, min(facts, 50_000))
@@ -21,6 +21,8 @@ def measure(name: str, folder: Path, facts: int, clients: int, messages: int) ->
         return poll.whole_poll(folder, facts)
     if name == "deliver":
         return delivering.rows(folder, messages)
+    if name == "gap":
+        return gap.measure(folder, 4 * messages, facts)
     if name == "cards":
         return outward.cards(5_000)
     return outward.notices(folder, clients)
@@ -33,7 +35,9 @@ def main() -> None:
     parser.add_argument("--facts", type=int, default=300_000, help="of the poll (default 300000)")
     parser.add_argument("--rule-facts", type=int, default=1_000_000, help="of `rules` (default 1000000)")
     parser.add_argument("--clients", type=int, default=1_500, help="of the demo for `notices` (default 1500)")
-    parser.add_argument("--messages", type=int, default=5_000, help="of `deliver` (default 5000)")
+    parser.add_argument(
+        "--messages", type=int, default=5_000, help="of `deliver`, a quarter of those of `gap` (default 5000)"
+    )
     args = parser.parse_args()
     if unknown := sorted(set(args.names) - set(NAMES)):
         parser.error(f"found {', '.join(unknown)}, expected {', '.join(NAMES)}")

@@ -13,7 +13,7 @@ import sys
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from time import perf_counter
@@ -24,7 +24,7 @@ from daemon import log
 from daemon.channels.channel import Received
 from daemon.channels.ctcu import Ctcu, CtcuConfig
 from daemon.channels.tokens import MemoryTokens
-from daemon.clock import RealClock
+from daemon.clock import SHANGHAI, RealClock
 from daemon.cycle import poll
 from daemon.deliver import Deliverer
 from daemon.deliver.routes import Gateway, Routes
@@ -83,7 +83,7 @@ def stocked(folder: Path, count: int, now: datetime) -> tuple[Store, World]:
     ruleset = load(files()).required()
     store = new_store(folder / "state")
     engine = create_engine(f"sqlite:///{folder / 'counter.sqlite'}")
-    day = RealClock().now().astimezone().date().isoformat()
+    day = now.astimezone(SHANGHAI).date().isoformat()
     with engine.begin() as db:
         db.execute(text("CREATE TABLE debt (client_no TEXT, day TEXT, owed TEXT, desk TEXT)"))
         rows = [{"c": f"S{n:010d}", "d": day, "o": f"{200 + n}.01"} for n in range(count)]
@@ -102,7 +102,8 @@ def stocked(folder: Path, count: int, now: datetime) -> tuple[Store, World]:
 
 @dataclass
 class Run:
-    """What a run took: seconds of the poll, to the last answer, to the last receipt."""
+    """What a run took: seconds of the poll, to the last answer, to the last receipt; the longest time between two
+    messages at the gateway."""
 
     count: int
     polled: float
@@ -110,6 +111,7 @@ class Run:
     received: float
     requests: int
     ids: int
+    gap: float
 
 
 async def drain(store: Store, world: World, port: int, count: int, transport: Transport) -> tuple[float, float]:
@@ -143,28 +145,30 @@ async def drain(store: Store, world: World, port: int, count: int, transport: Tr
     return sent, whole
 
 
+def make_notices(store: Store, world: World, now: datetime) -> float:
+    """The poll of the debts; the seconds it took."""
+    with store.write() as tx:
+        due = ledger.open_due(tx, FEED, now, now.astimezone(SHANGHAI).date(), now=now)
+        lease = ledger.claim(tx, due.id, holder="bench", rule_set=world.ruleset.digest, now=now, elapsed=0)
+    begun = perf_counter()
+    assert poll(world, lease, now) is PollState.RAN
+    return perf_counter() - begun
+
+
 def measure(folder: Path, count: int, make: Callable[[], Transport] = HttpxTransport) -> Run:
     """One run with `count` notices."""
     log.start("ERROR")
-    clock = RealClock()
-    now = clock.now()
+    now = RealClock().now()
     store, world = stocked(folder, count, now)
-    day = now.astimezone().date()
     with store.lock():
-        with store.write() as tx:
-            due = ledger.open_due(tx, FEED, now, day, now=now)
-            lease = ledger.claim(tx, due.id, holder="bench", rule_set=world.ruleset.digest, now=now, elapsed=0)
-        begun = perf_counter()
-        assert poll(world, lease, now) is PollState.RAN
-        polled = perf_counter() - begun
-        sent, received, requests, ids = asyncio.run(_deliver(store, world, count, make))
+        polled = make_notices(store, world, now)
+        found = asyncio.run(deliver(store, world, count, make))
     store.close()
-    return Run(count, polled, sent, received, requests, ids)
+    return replace(found, polled=polled)
 
 
-async def _deliver(
-    store: Store, world: World, count: int, make: Callable[[], Transport]
-) -> tuple[float, float, int, int]:
+async def deliver(store: Store, world: World, count: int, make: Callable[[], Transport]) -> Run:
+    """Deliver what is queued, receipts included."""
     clock, transport = RealClock(), make()
     intake = Intake(store, lambda digest: world)
 
@@ -179,7 +183,7 @@ async def _deliver(
         found = await asyncio.to_thread(ledger_of, port)
     await transport.aclose()
     await web.stop()
-    return sent, whole, int(found["requests"]), int(found["ids"])
+    return Run(count, 0.0, sent, whole, int(found["requests"]), int(found["ids"]), found["gap"])
 
 
 def rows(folder: Path, count: int) -> list[Row]:

@@ -1,0 +1,50 @@
+"""Several tasks a feed: a pass that claims has done something, and a gateway that does not answer holds up what they hold."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from daemon.channels.channel import Outgoing, Verdict
+from daemon.clock import SteppedClock
+from daemon.deliver import BATCH, LANES, Deliverer
+from daemon.deliver.routes import Gateway, Routes
+from daemon.store.tables import messages
+from tests.bench import delivering
+from tests.fakes import FakeChannel
+
+
+class Held(FakeChannel):
+    """Answers nothing until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+
+    async def send(self, outgoing: Outgoing, *, now: datetime) -> Verdict:
+        await self.go.wait()
+        return await super().send(outgoing, now=now)
+
+
+async def test_a_feed_has_at_most_its_tasks_and_then_the_rest_goes(tmp_path: Path) -> None:
+    clock, count = SteppedClock(datetime(2024, 2, 1, 1, 0, tzinfo=UTC)), LANES * BATCH + 30
+    now = clock.now()
+    store, world = await asyncio.to_thread(delivering.stocked, tmp_path, count, now)
+    with store.lock():
+        await asyncio.to_thread(delivering.make_notices, store, world, now)
+        channel = Held()
+        routes = Routes({"fake": Gateway(channel, connections=count)}, {"rcs": ("fake",), "sms": ("fake",)})
+        deliverer = Deliverer(store, routes, lambda digest: world, clock)
+        assert [await deliverer.pass_(clock.now()) for _ in range(LANES + 1)] == [*[BATCH] * LANES, 0]
+        with store.read() as tx:
+            by_state = select(messages.c.own, func.count()).group_by(messages.c.own)
+            assert dict(tx.execute(by_state).all())["queued"] == 30
+        channel.go.set()
+        while await deliverer.pass_(clock.now()) or deliverer.busy:
+            pass
+        assert len(channel.far.taken) == count
+        deliverer.close()
+    store.close()
