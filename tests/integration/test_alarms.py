@@ -34,7 +34,7 @@ from daemon.alarms.ways import ROBOT_BYTES, Heartbeat, Mail, Robot, Texts
 from daemon.compose import open_store
 from daemon.server import Reply, Request, Route, serve
 from daemon.settings_files import load_settings
-from daemon.store import pages
+from daemon.store import clocksteps, pages
 from daemon.store.db import Store
 from daemon.transport import HttpxTransport
 from tests.builders_store import NOW, new_store
@@ -318,3 +318,28 @@ async def test_the_daemon_itself_calls_people_and_says_that_it_lives(home: Path)
         await daemon.wait()
         await running.stop()
     assert any("a drill" in text for text in robots.texts)
+
+
+def test_a_person_confirms_a_clock_that_stepped_by_name_and_only_then(home: Path) -> None:
+    config = home / "config" / "duenotice.yaml"
+    store = open_store(load_settings(config))
+    said = [
+        *COMMAND,
+        "--config",
+        str(config),
+        "alarms",
+        "clock",
+        "--by",
+        "ops.wang",
+        "--reason",
+        "the host was set right",
+    ]
+    assert subprocess.run(said, capture_output=True, check=False).returncode == 2
+    with store.write() as tx:
+        clocksteps.stepped(tx, timedelta(hours=8), now=NOW)
+        assert not clocksteps.confirmed(tx)
+    assert subprocess.run(said, capture_output=True, check=False).returncode == 0
+    with store.read() as tx:
+        assert clocksteps.confirmed(tx)
+        assert clocksteps.PAGE not in [row["key"] for row in pages.pages_of(tx)]
+    store.close()
