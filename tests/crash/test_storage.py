@@ -119,6 +119,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_the_real_command_on_a_full_disk_stops_with_74_and_comes_back(tmp_path: Path, small: Path) -> None:
     daemon = Daemon(tmp_path, small / "state")
     running = daemon.start()
