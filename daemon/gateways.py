@@ -155,5 +155,6 @@ def open_routes(settings: Settings, store: Store, transport: Transport, credenti
             one.retry_base,
             one.retry_cap,
             one.signature,
+            one.per_second,
         )
     return Routes(found, settings.channels)

@@ -13,10 +13,12 @@ from daemon.settings_types import Name, Secret, Section, Signature, Span, Text
 
 
 class GatewayBase(Section):
-    """What every gateway has. `timeout` bounds one attempt; `doubt_wait` is how long a message in doubt waits for a receipt;
+    """What every gateway has. `connections` bounds the requests at once, `per_second` those in a second (0: no bound). `timeout`
+    bounds one attempt; `doubt_wait` is how long a message in doubt waits for a receipt;
     `signature` is that of SMS texts, as filed with the operator, without brackets."""
 
     connections: Annotated[int, Field(ge=1, le=1000)] = 20
+    per_second: Annotated[int, Field(ge=0, le=10_000)] = 0
     timeout: Span = timedelta(seconds=30)
     doubt_wait: Span = timedelta(seconds=60)
     retry_base: Span = timedelta(seconds=2)

@@ -20,6 +20,7 @@ from daemon.channels.channel import Outgoing, Verdict, VerdictKind
 from daemon.clock import Clock, micros
 from daemon.deliver.asking import Asker, questions
 from daemon.deliver.health import Health
+from daemon.deliver.pace import Pace
 from daemon.deliver.preparing import Preparer, Sending
 from daemon.deliver.routes import Routes
 from daemon.deliver.settling import Settler
@@ -70,7 +71,10 @@ class Deliverer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._asking = ThreadPoolExecutor(4, thread_name_prefix="ask")
         self._free = {name: asyncio.Semaphore(one.connections) for name, one in routes.gateways.items()}
+        self._pace = {name: Pace(one.per_second) for name, one in routes.gateways.items()}
         self._running: dict[asyncio.Task[int], str] = {}
+        self._held: dict[asyncio.Task[int], int] = {}
+        self._connections = sum(one.connections for one in routes.gateways.values())
         self._kept_up = -UPKEEP
         self._plenty = False
 
@@ -87,17 +91,20 @@ class Deliverer:
             done += await self._in_store(self.upkeep.pass_, now, self._elapsed())
             await self._revoke(now)
             await self._query(now)
-        claimed = await self._in_store(self._claim, now)
+        # never more in `sending` than there are connections: what a crash leaves in doubt is bounded by them
+        room = min(BATCH, self._connections - sum(self._held.values()))
+        claimed = await self._in_store(self._claim, now, room) if room > 0 else {}
         count = sum(map(len, claimed.values()))
         done += count
-        self._plenty = count == BATCH
+        self._plenty = count == room == BATCH
         for feed, claims in claimed.items():
             task = asyncio.create_task(self._guarded(feed, claims, now), name=f"deliver {feed}")
-            self._running[task] = feed
+            self._running[task], self._held[task] = feed, len(claims)
         if self._running and not (self._plenty and self._room()):
             await asyncio.wait(self._running, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
         for task in [task for task in self._running if task.done()]:
             del self._running[task]
+            self._held.pop(task, None)
             done += task.result()
         return done
 
@@ -108,8 +115,8 @@ class Deliverer:
     def _elapsed(self) -> int:
         return int(self.clock.elapsed() * 1_000_000)
 
-    def _claim(self, now: datetime) -> dict[str, list[Claim]]:
-        """Claims by feed; none of a feed that has all its tasks."""
+    def _claim(self, now: datetime, room: int) -> dict[str, list[Claim]]:
+        """Claims by feed, at most `room`; none of a feed that has all its tasks."""
         busy = [feed for feed, count in Counter(self._running.values()).items() if count >= LANES]
         with self.store.read() as tx:
             if not outbox.is_due(tx, micros(now), busy):
@@ -117,7 +124,7 @@ class Deliverer:
         until = self._elapsed() + LEASE_SECONDS * 1_000_000
         found: dict[str, list[Claim]] = defaultdict(list)
         with self.store.write() as tx:
-            for claim in outbox.claim(tx, micros(now), self.store.boot, until, BATCH, busy):
+            for claim in outbox.claim(tx, micros(now), self.store.boot, until, room, busy):
                 found[claim.message["feed"]].append(claim)
         return found
 
@@ -159,6 +166,8 @@ class Deliverer:
         """One attempt, when a connection is free. A sender past its lease's end less the time-out does not write."""
         gateway = self.routes.gateways[sending.gateway]
         async with self._free[sending.gateway]:
+            if wait := self._pace[sending.gateway].take(self.clock.elapsed()):
+                await asyncio.sleep(wait)
             left = sending.lease_until / 1_000_000 - self.clock.elapsed()
             if left <= gateway.timeout:
                 return Verdict(VerdictKind.TRANSIENT, "lease_over", "the lease was nearly over, nothing was sent")

@@ -12,7 +12,8 @@ from daemon.channels.channel import Channel
 @dataclass(frozen=True, slots=True)
 class Gateway:
     """One configured connection. `connections`: requests at once; `timeout`: seconds an attempt may take; `doubt_wait`: how long a
-    message in doubt waits for a receipt; `signature`: of SMS texts, filed with the operator."""
+    message in doubt waits for a receipt; `signature`: of SMS texts, filed with the operator; `per_second`:
+    requests a second at most, 0 where only `connections` bounds them."""
 
     channel: Channel
     connections: int = 20
@@ -21,6 +22,7 @@ class Gateway:
     retry_base: timedelta = timedelta(seconds=2)
     retry_cap: timedelta = timedelta(minutes=5)
     signature: str = ""
+    per_second: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,26 @@ class Held(FakeChannel):
         return await super().send(outgoing, now=now)
 
 
+async def test_no_more_is_in_sending_than_there_are_connections(tmp_path: Path) -> None:
+    clock = SteppedClock(datetime(2024, 2, 1, 1, 0, tzinfo=UTC))
+    store, world = await asyncio.to_thread(delivering.stocked, tmp_path, 40, clock.now())
+    with store.lock():
+        await asyncio.to_thread(delivering.make_notices, store, world, clock.now())
+        channel = Held()
+        gateway = Gateway(channel, connections=7)
+        deliverer = Deliverer(store, Routes({"fake": gateway}, {"rcs": ("fake",)}), lambda digest: world, clock)
+        assert [await deliverer.pass_(clock.now()) for _ in range(3)] == [7, 0, 0]
+        with store.read() as tx:
+            by_state = select(messages.c.own, func.count()).group_by(messages.c.own)
+            assert dict(tx.execute(by_state).all()) == {"sending": 7, "queued": 33}
+        channel.go.set()
+        while await deliverer.pass_(clock.now()) or deliverer.busy:
+            pass
+        assert len(channel.far.taken) == 40
+        deliverer.close()
+    store.close()
+
+
 async def test_a_feed_has_at_most_its_tasks_and_then_the_rest_goes(tmp_path: Path) -> None:
     clock, count = SteppedClock(datetime(2024, 2, 1, 1, 0, tzinfo=UTC)), LANES * BATCH + 30
     now = clock.now()
