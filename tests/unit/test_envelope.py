@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import random
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -255,3 +258,48 @@ GOLDEN_SM4 = (
 )
 GOLDEN_ID = "48d263ad4d076b79d60fb43612b73041e68423afa608a4f0a4dfee5b624447cb"
 GOLDEN_INDEX = "28115d0187773a2fc200a26759728494"
+
+
+def test_sm3_and_sm4_are_those_of_the_standards() -> None:
+    """GB/T 32905 appendix A, GB/T 32907 appendix A: what the blind index and SM4-GCM are made of."""
+    digest = hashes.Hash(hashes.SM3())
+    digest.update(b"abc")
+    assert digest.finalize().hex() == "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0"
+    block = bytes.fromhex("0123456789abcdeffedcba9876543210")
+    sealer = Cipher(algorithms.SM4(block), modes.ECB()).encryptor()
+    assert sealer.update(block).hex() == "681edf34d206965e86b3e94f536e4246"
+
+
+def test_a_blind_index_over_sm3_is_hmac_of_its_parts() -> None:
+    """HMAC (RFC 2104) written out over SM3's 64-byte blocks."""
+
+    def sm3(*parts: bytes) -> bytes:
+        digest = hashes.Hash(hashes.SM3())
+        for part in parts:
+            digest.update(part)
+        return digest.finalize()
+
+    key, said = bytes(range(32)), encode_parts("duenotice/blind-index/v1", "msisdn", "13900000001")
+    padded = key + bytes(32)
+    inner = sm3(bytes(b ^ 0x36 for b in padded), said)
+    outer = sm3(bytes(b ^ 0x5C for b in padded), inner)
+    assert blind_index(key, "msisdn", "+86 139 0000 0001", sm3=True) == outer[:16]
+    assert blind_index(key, "msisdn", "13900000001") != outer[:16]
+
+
+@BOTH
+def test_ten_thousand_values_moved_to_another_place_do_not_open(key: Key) -> None:
+    places = [
+        aad(table, "bytes", row, client) for table in ("sealed", "x") for row in range(10) for client in (1, 2, None)
+    ]
+    sealed = [seal(key, b"%d" % number, place) for number, place in enumerate(places)]
+    draw, refused = random.Random(20240201), 0
+    while refused < 10_000:
+        one, other = draw.randrange(len(places)), draw.randrange(len(places))
+        if one != other:
+            with pytest.raises(SealBroken):
+                open_sealed(ring, sealed[one], places[other])
+            refused += 1
+    assert [open_sealed(ring, blob, place) for blob, place in zip(sealed, places, strict=True)] == [
+        b"%d" % number for number in range(len(places))
+    ]
