@@ -28,7 +28,12 @@ def add(commands: Any) -> None:
     release = _command(commands, "release", "end a restriction, or with --legal-hold a legal hold", go_release)
     release.add_argument("--legal-hold", action="store_true")
     text = "destroy a restricted client's keys and every index that leads to it; by another person than restricted it"
-    shred = _command(commands, "shred", f"{text}. This cannot be undone", go_shred)
+    shred = _command(
+        commands,
+        "shred",
+        f"{text}. This cannot be undone; a client that the back office still lists is a new one to the next poll",
+        go_shred,
+    )
     shred.add_argument(
         "--waiver", type=place.sha256, metavar="SHA256",
         help="of the signed paper that allows it before the time of keeping (20 years) is over",

@@ -4,8 +4,9 @@ Restricting is the first of two steps by two people. From then on no message of 
 ledger says `out`) and no command reveals the client; what the law or a contract asks for is sent as before. Shredding destroys
 the client's two keys, empties its sealed values, and replaces every blind index that leads to it, of keys and of addresses, by
 random bytes: rows, records and sheets stay, with a number that means nothing. Notices and what was said are kept for 20 years
-(证券期货投资者适当性管理办法 art. 32); sooner only by a signed waiver, whose hash stands in the record. Copies in backups end when
-the key-encryption key that wrapped the client's keys is destroyed (`rotation.retire`).
+(证券期货投资者适当性管理办法 art. 32); sooner only by a signed waiver, whose hash stands in the record. A client that the back
+office still lists is a new one to the next poll: it must be gone there first. Copies in backups end when the key-encryption
+key that wrapped the client's keys is destroyed (`rotation.retire`).
 """
 
 from __future__ import annotations
