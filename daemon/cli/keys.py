@@ -194,9 +194,12 @@ def go_rewrap(args: argparse.Namespace) -> int:
         with store.read() as tx:
             wraps, primary = rotation.wrapped_under(tx), store.keyring.primary.id
         total = sum(sum(held.values()) for kek, held in wraps.items() if kek != primary)
-        done = 0
-        while step := _step(store, rotation.rewrap):
-            done += step
+        done = after = 0
+        while True:
+            step, last = _step(store, partial(rotation.rewrap, after=after))
+            if not step and not after:
+                break
+            done, after = done + step, last if step else 0
             screen.progress(screen.say(f"重新包裹 {done}/{total}", f"wrapped again {done}/{total}"))
         if done:
             with store.write() as tx:

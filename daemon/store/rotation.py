@@ -71,17 +71,18 @@ def begin(tx: Tx, *, by: str, reason: str, now: datetime) -> str:
     return record
 
 
-def rewrap(tx: Tx, limit: int = CLIENTS_A_STEP) -> int:
-    """Wrap up to `limit` keys again that lie under an older key-encryption key. Returns how many; 0: none is left."""
+def rewrap(tx: Tx, after: int = 0, limit: int = CLIENTS_A_STEP) -> tuple[int, int]:
+    """Wrap up to `limit` keys again that lie under an older key-encryption key, of clients with numbers above `after` first.
+    Returns how many, and the number to go on after; (0, 0): none is left. A walk over all of them ends with (0, n), n above 0,
+    and what was made under an older key meanwhile is found by another one from 0."""
     _alone(tx)
-    done = _rewrap(tx, subjects, subjects.c.number, ("data_key", "commitment_key"), limit)
-    if done < limit:
-        done += _rewrap(tx, month_keys, month_keys.c.id, ("wrapped",), limit - done)
-    if not done:
-        done = _rewrap_tokens(tx)
+    done, last = _rewrap(tx, subjects, subjects.c.number, ("data_key", "commitment_key"), limit, after)
+    if not done and not after:
+        done, _ = _rewrap(tx, month_keys, month_keys.c.id, ("wrapped",), limit)
+        done = done or _rewrap_tokens(tx)
     if done:
         put_meta(tx, KEYS_EPOCH, os.urandom(8).hex())
-    return done
+    return done, last if last is not None else after
 
 
 def _alone(tx: Tx) -> TxState:
@@ -98,11 +99,15 @@ def _alone(tx: Tx) -> TxState:
     return state
 
 
-def _rewrap(tx: Tx, table: Table, row: Column[int] | Column[bytes], names: tuple[str, ...], limit: int) -> int:
+def _rewrap(
+    tx: Tx, table: Table, row: Column[int] | Column[bytes], names: tuple[str, ...], limit: int, after: int | None = None
+) -> tuple[int, int | None]:
     keyring = must_write(tx).store.keyring
     columns = [table.c[name] for name in names]
     left = select(row, *columns).where(table.c.kek != keyring.primary.id, columns[0].is_not(None))
-    changed: list[dict[str, object]] = []
+    if after is not None:
+        left = left.where(row > after)
+    changed: list[dict[str, Any]] = []
     for found in tx.execute(left.order_by(row).limit(limit).with_for_update()).mappings():
         key = found[row.name]
         client = key if table is subjects else None
@@ -110,11 +115,12 @@ def _rewrap(tx: Tx, table: Table, row: Column[int] | Column[bytes], names: tuple
         changed.append(
             {"row_": key} | {name: keyring.wrap(keyring.unwrap(found[name], at), at) for name, at in places.items()}
         )
-    if changed:
-        change = update(table).where(row == bindparam("row_"))
-        bound: dict[str, Any] = {name: bindparam(name) for name in names}
-        tx.execute(change.values(kek=keyring.primary.id, **bound), changed)
-    return len(changed)
+    if not changed:
+        return 0, None
+    change = update(table).where(row == bindparam("row_"))
+    bound: dict[str, Any] = {name: bindparam(name) for name in names}
+    tx.execute(change.values(kek=keyring.primary.id, **bound), changed)
+    return len(changed), changed[-1]["row_"]
 
 
 def _rewrap_tokens(tx: Tx) -> int:

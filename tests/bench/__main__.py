@@ -1,4 +1,4 @@
-"""`python -m tests.bench [rules] [decide] [poll] [cards] [notices] [deliver] [gap]`: tables, each step as a ratio."""
+"""`python -m tests.bench [rules] [decide] [poll] [cards] [notices] [deliver] [gap] [keys]`: tables, each step as a ratio."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 from tests.bench.clockwork import HEAD, Row
 
-NAMES = ("rules", "decide", "poll", "cards", "notices", "deliver", "gap")
+NAMES = ("rules", "decide", "poll", "cards", "notices", "deliver", "gap", "keys")
 
 
 def measure(name: str, folder: Path, facts: int, clients: int, messages: int) -> list[Row]:
     """One measurement, in a folder of its own."""
-    from tests.bench import delivering, gap, outward, poll
+    from tests.bench import delivering, gap, keys, outward, poll
 
     if name == "decide":
         return poll.deciding(folder, min(facts, 50_000))
@@ -21,6 +21,8 @@ def measure(name: str, folder: Path, facts: int, clients: int, messages: int) ->
         return poll.whole_poll(folder, facts)
     if name == "deliver":
         return delivering.rows(folder, messages)
+    if name == "keys":
+        return keys.measure(folder, 10 * messages)
     if name == "gap":
         return gap.measure(folder, 4 * messages, facts)
     if name == "cards":
@@ -36,7 +38,10 @@ def main() -> None:
     parser.add_argument("--rule-facts", type=int, default=1_000_000, help="of `rules` (default 1000000)")
     parser.add_argument("--clients", type=int, default=1_500, help="of the demo for `notices` (default 1500)")
     parser.add_argument(
-        "--messages", type=int, default=5_000, help="of `deliver`, a quarter of those of `gap` (default 5000)"
+        "--messages",
+        type=int,
+        default=5_000,
+        help="of `deliver`, a quarter of those of `gap`, a tenth of the clients of `keys` (default 5000)",
     )
     args = parser.parse_args()
     if unknown := sorted(set(args.names) - set(NAMES)):
