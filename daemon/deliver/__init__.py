@@ -22,8 +22,9 @@ from daemon.deliver.asking import Asker, questions
 from daemon.deliver.health import Health
 from daemon.deliver.pace import Pace
 from daemon.deliver.preparing import Preparer, Sending
-from daemon.deliver.routes import Routes
+from daemon.deliver.routes import Gateway, Routes
 from daemon.deliver.settling import Settler
+from daemon.deliver.slots import Slots
 from daemon.deliver.upkeep import Row, Upkeep
 from daemon.log import logger
 from daemon.store import outbox, pages
@@ -63,8 +64,9 @@ class Deliverer:
         self.store, self.routes, self.clock = store, routes, clock
         self.worlds = worlds
         self.asker = Asker(store, worlds)
-        health = Health()
-        self.preparer = Preparer(store, routes, worlds, health)
+        self.health = health = Health()
+        self.slots = Slots({name: one.connections for name, one in routes.gateways.items()})
+        self.preparer = Preparer(store, routes, worlds, health, self.slots)
         spread = rng or random.Random()  # of waits; decides nothing  # nosec B311
         self.settler = Settler(store, routes, worlds, spread, health)
         self.upkeep = Upkeep(store, routes, worlds)
@@ -73,8 +75,6 @@ class Deliverer:
         self._free = {name: asyncio.Semaphore(one.connections) for name, one in routes.gateways.items()}
         self._pace = {name: Pace(one.per_second) for name, one in routes.gateways.items()}
         self._running: dict[asyncio.Task[int], str] = {}
-        self._held: dict[asyncio.Task[int], int] = {}
-        self._connections = sum(one.connections for one in routes.gateways.values())
         self._kept_up = -UPKEEP
         self._plenty = False
 
@@ -91,20 +91,18 @@ class Deliverer:
             done += await self._in_store(self.upkeep.pass_, now, self._elapsed())
             await self._revoke(now)
             await self._query(now)
-        # never more in `sending` than there are connections: what a crash leaves in doubt is bounded by them
-        room = min(BATCH, self._connections - sum(self._held.values()))
+        room = min(BATCH, self.slots.free)
         claimed = await self._in_store(self._claim, now, room) if room > 0 else {}
         count = sum(map(len, claimed.values()))
         done += count
         self._plenty = count == room == BATCH
         for feed, claims in claimed.items():
             task = asyncio.create_task(self._guarded(feed, claims, now), name=f"deliver {feed}")
-            self._running[task], self._held[task] = feed, len(claims)
+            self._running[task] = feed
         if self._running and not (self._plenty and self._room()):
             await asyncio.wait(self._running, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
         for task in [task for task in self._running if task.done()]:
             del self._running[task]
-            self._held.pop(task, None)
             done += task.result()
         return done
 
@@ -117,16 +115,25 @@ class Deliverer:
 
     def _claim(self, now: datetime, room: int) -> dict[str, list[Claim]]:
         """Claims by feed, at most `room`; none of a feed that has all its tasks."""
+        full = [channel for channel in self.routes.channels if self._is_full(channel, now)]
         busy = [feed for feed, count in Counter(self._running.values()).items() if count >= LANES]
         with self.store.read() as tx:
-            if not outbox.is_due(tx, micros(now), busy):
+            if not outbox.is_due(tx, micros(now), busy, full):
                 return {}
         until = self._elapsed() + LEASE_SECONDS * 1_000_000
         found: dict[str, list[Claim]] = defaultdict(list)
         with self.store.write() as tx:
-            for claim in outbox.claim(tx, micros(now), self.store.boot, until, room, busy):
+            for claim in outbox.claim(tx, micros(now), self.store.boot, until, room, busy, full):
                 found[claim.message["feed"]].append(claim)
         return found
+
+    def _is_full(self, channel: str, now: datetime) -> bool:
+        """Whether the gateway by which the channel's messages would go has no free connection: then they are not claimed, and the
+        claims of other channels are not behind them."""
+        first = next(
+            (name for name in self.routes.carriers(channel) if self.health.barred_until(name, now) is None), None
+        )
+        return first is not None and not self.slots.has(first)
 
     async def _guarded(self, feed: str, claims: Sequence[Claim], now: datetime) -> int:
         """Deliver one feed's claims; an error of ours there pages a person and costs no other feed. What has not left is put
@@ -165,6 +172,12 @@ class Deliverer:
     async def _send(self, sending: Sending, now: datetime) -> Verdict:
         """One attempt, when a connection is free. A sender past its lease's end less the time-out does not write."""
         gateway = self.routes.gateways[sending.gateway]
+        try:
+            return await self._attempt(gateway, sending, now)
+        finally:
+            self.slots.give(sending.gateway)
+
+    async def _attempt(self, gateway: Gateway, sending: Sending, now: datetime) -> Verdict:
         async with self._free[sending.gateway]:
             if wait := self._pace[sending.gateway].take(self.clock.elapsed()):
                 await asyncio.sleep(wait)

@@ -21,6 +21,7 @@ from daemon.decide.inputs import unpack as unpack_inputs
 from daemon.deliver import rendering
 from daemon.deliver.health import Health
 from daemon.deliver.routes import Routes
+from daemon.deliver.slots import Slots
 from daemon.log import logger
 from daemon.model.kinds import FactKind
 from daemon.model.states import MessageState, Stands
@@ -36,6 +37,7 @@ from daemon.world import World
 
 LATER = timedelta(seconds=1)
 NO_WAY = "every gateway of the channel is closed"
+FULL = "no connection of the gateway is free"
 SOON = timedelta(seconds=30)
 AT_REST = timedelta(days=3650)
 """How far ahead a message is put that rests until something else wakes it."""
@@ -81,6 +83,7 @@ class Desk:
     opened: Mapping[str, Inputs]
     stopped: frozenset[str] = frozenset()
     letters: list[Letter] = field(default_factory=list)
+    slots: list[str] = field(default_factory=list)
 
     @classmethod
     def open(cls, tx: Tx, claims: Sequence[Claim], opened: Mapping[str, Inputs], now: datetime) -> Desk:
@@ -129,23 +132,52 @@ def is_over(notice: RowMapping, rule: Rule, now: datetime) -> bool:
 class Preparer:
     """Commits `sending` for the claims of one pass."""
 
-    def __init__(self, store: Store, routes: Routes, worlds: Callable[[str], World], health: Health) -> None:
-        self.store, self.routes, self.worlds, self.health = store, routes, worlds, health
+    def __init__(
+        self, store: Store, routes: Routes, worlds: Callable[[str], World], health: Health, slots: Slots
+    ) -> None:
+        self.store, self.routes, self.worlds, self.health, self.slots = store, routes, worlds, health, slots
         self.card_of = rendering.card_of
 
     def prepare(
         self, claims: Sequence[Claim], unasked: Collection[str], opened: Mapping[str, Inputs], now: datetime
     ) -> tuple[list[Sending], int]:
-        """The messages that leave now, and how many claims were ended otherwise."""
+        """The messages that leave now, each with a slot of its gateway, and how many claims were ended otherwise."""
+        slots: list[str] = []
+        try:
+            sendings = self._prepared(claims, unasked, opened, slots, now)
+        except BaseException:  # nothing of it leaves, whether the commit happened or not
+            for gateway in slots:
+                self.slots.give(gateway)
+            raise
+        return sendings, len(claims) - len(sendings)
+
+    def _prepared(
+        self,
+        claims: Sequence[Claim],
+        unasked: Collection[str],
+        opened: Mapping[str, Inputs],
+        slots: list[str],
+        now: datetime,
+    ) -> list[Sending]:
         with self.store.write() as tx:
             desk = Desk.open(tx, claims, opened, now)
+            desk.slots = slots
             going = [c for c in desk.claims if not c.message["ever_in_doubt"] and self._goes(tx, desk, c, unasked, now)]
             for claim in self._with_address(tx, desk, going, now):
                 self._first(tx, desk, claim, claim.notice["id"] in unasked, now)
             doubtful = [c for c in desk.claims if c.message["ever_in_doubt"]]
-            desk.letters += [self._repeat(desk, c) for c in doubtful if self._may_repeat(tx, c, now)]
-            sendings = self._commit(tx, desk.letters, now)
-        return sendings, len(claims) - len(sendings)
+            for claim in doubtful:
+                if self._may_repeat(tx, claim, now) and self._has_slot(tx, desk, claim, claim.message["gateway"], now):
+                    desk.letters.append(self._repeat(desk, claim))
+            return self._commit(tx, desk.letters, now)
+
+    def _has_slot(self, tx: Tx, desk: Desk, claim: Claim, gateway: str, now: datetime) -> bool:
+        """Whether a connection of the gateway is free, which is then this message's; else the claim rests for a moment."""
+        if self.slots.take(gateway):
+            desk.slots.append(gateway)
+            return True
+        outbox.put_back(tx, claim.message["id"], claim.fence, due=micros(now + LATER), why=FULL)
+        return False
 
     def _rule(self, notice: RowMapping) -> tuple[World, Rule]:
         world = self.worlds(notice["rule_set"])
@@ -250,6 +282,8 @@ class Preparer:
             sentence = f"rule {rule.name}: card {rule.card} cannot be rendered"
             pages.page(tx, f"render:{rule.name}", "urgent", sentence, now=now)
             self._refuse(tx, claim, rule, "card cannot be rendered", now)
+            return
+        if not self._has_slot(tx, desk, claim, name, now):
             return
         if notice["call"]:
             open_call(tx, rule, notice, now, f"client status {notice['call']}: a call as well")

@@ -95,6 +95,7 @@ gateways:
     signature: 示例证券
     repeat: "{repeat}"
     timeout: 15s
+    connections: 50
     doubt_wait: 60s
 channels:
   rcs: [telecom]

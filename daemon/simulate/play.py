@@ -26,6 +26,7 @@ from daemon.deliver.asking import Asker, Question
 from daemon.deliver.health import Health
 from daemon.deliver.preparing import Preparer
 from daemon.deliver.routes import Gateway, Routes
+from daemon.deliver.slots import Slots
 from daemon.errors import SealBroken, SourceUnavailable, StoreConflict
 from daemon.intake import Intake
 from daemon.model.kinds import FactKind, Feed, Value
@@ -91,11 +92,11 @@ class Play:
             return
         self.clock = SteppedClock(self.waiting[0].at)
         self.channel = Assumed(GATEWAY)
-        gateway = Gateway(self.channel, signature=self.signature)
+        gateway = Gateway(self.channel, connections=1000, signature=self.signature)
         routes = Routes({GATEWAY: gateway}, dict.fromkeys(self.channels, (GATEWAY,)))
         deliverer = Deliverer(self.store, routes, self._world, self.clock)
         deliverer.asker = SimulatedAsker(self.store, self._world, self._lines_of)
-        deliverer.preparer = SimulatedPreparer(self.store, routes, self._world, Health())
+        deliverer.preparer = SimulatedPreparer(self.store, routes, self._world, deliverer.health, deliverer.slots)
         intake = Intake(self.store, self._world)
         try:
             while True:
@@ -247,8 +248,10 @@ class SimulatedAsker(Asker):
 class SimulatedPreparer(Preparer):
     """Renders masked cards; contacts are those of now, so that nobody waits for a poll of them."""
 
-    def __init__(self, store: Store, routes: Routes, worlds: Callable[[str], World], health: Health) -> None:
-        super().__init__(store, routes, worlds, health)
+    def __init__(
+        self, store: Store, routes: Routes, worlds: Callable[[str], World], health: Health, slots: Slots
+    ) -> None:
+        super().__init__(store, routes, worlds, health, slots)
         self.card_of = masked_card
 
     def _contacts_known(self, tx: Tx, notice: RowMapping) -> bool:

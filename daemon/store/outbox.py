@@ -30,7 +30,7 @@ class Claim:
     fence: int
 
 
-def _due(now: int, busy: Collection[str]) -> Select[tuple[str]]:
+def _due(now: int, busy: Collection[str], full: Collection[str]) -> Select[tuple[str]]:
     """What may be claimed; a feed being brought up to date waits."""
     updating = exists().where(feeds.c.feed == messages.c.feed, feeds.c.updating.is_not(None))
     return (
@@ -44,20 +44,30 @@ def _due(now: int, busy: Collection[str]) -> Select[tuple[str]]:
             notices.c.held.is_(False),
             or_(notices.c.stands != "no", messages.c.ever_in_doubt.is_(True)),
             messages.c.feed.not_in(busy),
+            messages.c.channel.not_in(full),
             ~updating,
         )
     )
 
 
-def is_due(tx: Connection, now: int, busy: Collection[str] = ()) -> bool:
+def is_due(tx: Connection, now: int, busy: Collection[str] = (), full: Collection[str] = ()) -> bool:
     """Whether a claim would take anything: a look without the lock."""
-    return tx.execute(_due(now, busy).limit(1)).first() is not None
+    return tx.execute(_due(now, busy, full).limit(1)).first() is not None
 
 
-def claim(tx: Connection, now: int, boot: str, lease_until: int, limit: int, busy: Collection[str] = ()) -> list[Claim]:
-    """Take what is due, first priority and earliest deadline first, but nothing of the feeds in `busy`."""
+def claim(
+    tx: Connection,
+    now: int,
+    boot: str,
+    lease_until: int,
+    limit: int,
+    busy: Collection[str] = (),
+    full: Collection[str] = (),
+) -> list[Claim]:
+    """Take what is due, first priority and earliest deadline first, but nothing of the feeds in `busy`, nor for the
+    channels in `full`."""
     first = messages.c.priority, messages.c.deadline, messages.c.due, messages.c.id
-    ids = tx.execute(_due(now, busy).order_by(*first).limit(limit)).scalars().all()
+    ids = tx.execute(_due(now, busy, full).order_by(*first).limit(limit)).scalars().all()
     if not ids:
         return []
     tx.execute(

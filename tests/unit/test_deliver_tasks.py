@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from daemon.channels.channel import Outgoing, Verdict
 from daemon.clock import SteppedClock
@@ -45,6 +45,36 @@ async def test_no_more_is_in_sending_than_there_are_connections(tmp_path: Path) 
         while await deliverer.pass_(clock.now()) or deliverer.busy:
             pass
         assert len(channel.far.taken) == 40
+        deliverer.close()
+    store.close()
+
+
+async def test_a_gateway_that_stalls_holds_only_its_own_connections(tmp_path: Path) -> None:
+    """Cards go by the one that stalls; texts, which come later in the order of claims, by another one."""
+    clock = SteppedClock(datetime(2024, 2, 1, 1, 0, tzinfo=UTC))
+    store, world = await asyncio.to_thread(delivering.stocked, tmp_path, 60, clock.now())
+    with store.lock():
+        await asyncio.to_thread(delivering.make_notices, store, world, clock.now())
+        with store.write() as tx:
+            ids = tx.execute(select(messages.c.id).order_by(messages.c.id)).scalars().all()
+            tx.execute(
+                update(messages)
+                .where(messages.c.id.in_(ids[50:]))
+                .values(channel="sms", deadline=messages.c.deadline + 1)
+            )
+        stalled, works = Held(), FakeChannel("works")
+        gateways = {"stalled": Gateway(stalled, connections=3), "works": Gateway(works, connections=3)}
+        routes = Routes(gateways, {"rcs": ("stalled",), "sms": ("works",)})
+        deliverer = Deliverer(store, routes, lambda digest: world, clock)
+        for second in range(8):
+            clock.set(datetime(2024, 2, 1, 1, 0, second, tzinfo=UTC))
+            await deliverer.pass_(clock.now())
+        assert len(works.far.taken) == 10
+        with store.read() as tx:
+            waiting = tx.execute(select(func.count()).where(messages.c.own == "sending")).scalar()
+        assert waiting == 3
+        stalled.go.set()
+        await deliverer.drain()
         deliverer.close()
     store.close()
 
