@@ -6,7 +6,10 @@ nothing is kept without a message and shown to a person; one that is there alrea
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -39,8 +42,9 @@ class Intake:
         """Store and apply; returns how many were new. Raises what the store raises: then nothing is kept."""
         failpoints.reached("receipt_read")
         with self.store.write() as tx:
-            done = self._receipts(tx, gateway, [one for one in received if isinstance(one, ReceiptIn)], now)
-            done += sum(self._uplink(tx, gateway, one, now) for one in received if isinstance(one, Uplink))
+            done = self._receipts(tx, gateway, [_named(one) for one in received if isinstance(one, ReceiptIn)], now)
+            said = _parts([one for one in received if isinstance(one, Uplink)])
+            done += sum(self._uplink(tx, gateway, one, now) for one in said)
         failpoints.reached("receipt_stored")
         return done
 
@@ -55,7 +59,7 @@ class Intake:
         times: dict[str, dict[str, int]] = {}
         done = 0
         for one in found:
-            address = contacts.address_index(self.store, "sms", one.recipient)
+            address = self._address(one.recipient)
             if (one.platform_id, address, one.kind.value) in known:
                 continue
             known.add((one.platform_id, address, one.kind.value))
@@ -74,6 +78,13 @@ class Intake:
                 outbox.retell(tx, after["notice"])
         self._follow(tx, raised, now)
         return done
+
+    def _address(self, recipient: str) -> bytes:
+        """The index of a recipient; b'' where the callback names none, which no message of ours has."""
+        try:
+            return contacts.address_index(self.store, "sms", recipient)
+        except ValueError:
+            return b""
 
     def _store(
         self, tx: Tx, gateway: str, one: ReceiptIn, address: bytes, message: RowMapping | None, now: datetime
@@ -112,7 +123,7 @@ class Intake:
         known = select(uplinks.c.id).where(uplinks.c.gateway == gateway, uplinks.c.platform_id == one.platform_id)
         if tx.execute(known).first():
             return 0
-        address = contacts.address_index(self.store, "sms", one.recipient)
+        address = self._address(one.recipient)
         message = self._answered(tx, one, address)
         client = None if message is None else message["client"]
         said = one.text.strip().upper()
@@ -160,6 +171,27 @@ class Intake:
             if found is not None:
                 return found
         return tx.execute(query.order_by(messages.c.due.desc()).limit(1)).mappings().first()
+
+
+def _named(one: ReceiptIn) -> ReceiptIn:
+    """A receipt that names no message by the hash of its bytes: two that cannot be read are two."""
+    return one if one.platform_id else replace(one, platform_id=_of_bytes(one.raw))
+
+
+def _parts(found: Sequence[Uplink]) -> list[Uplink]:
+    """Uplinks each with an id of its own: the parts of one message are numbered from the second on, one without an id has the hash
+    of its bytes. A callback that is repeated gives the same ids."""
+    seen: Counter[str] = Counter()
+    parts = []
+    for one in found:
+        id = one.platform_id or _of_bytes(one.raw)
+        seen[id] += 1
+        parts.append(replace(one, platform_id=id if seen[id] == 1 else f"{id}#{seen[id]}"))
+    return parts
+
+
+def _of_bytes(raw: bytes) -> str:
+    return f"sha256:{hashlib.sha256(raw).hexdigest()}"
 
 
 def is_acknowledgement(one: Uplink) -> bool:
