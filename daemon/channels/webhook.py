@@ -5,8 +5,10 @@ of HMAC-SHA256 over `id.timestamp.body`; `idempotency-key` is the same id. The b
 
     {"type": "message.send", "id": …, "message": …, "channel": "rcs|sms", "recipient": …, "category": …, "text": …,
      "card": {…}, "conversation": …, "report": […]}         or {"type": "message.revoke", "id": …, "recipient": …}
+                                                            or {"type": "message.query", "id": …}
 
-A repeat has the same id and the same bytes. A 2xx takes it; its body may be JSON with `id`, the id that receipts name.
+A repeat has the same id and the same bytes. A 2xx takes it, with an empty body or an object of JSON, which may name a `code`.
+Receipts name the id that we gave.
 In: POST `receipts` or `uplinks` below our address, signed in the same way with a secret of its own:
 
     {"receipts": [{"id", "recipient", "state", "code", "text", "at"}]}, state one of `ReceiptKind` but unknown
@@ -229,7 +231,7 @@ def signature(key: bytes, id: str, stamp: str, body: bytes) -> str:
 
 
 def judge(answer: Answer, platform_id: str, now: datetime) -> Verdict:
-    """The verdict on an answer, by its status; its JSON may name a `code` and a `text`, and the id of what was taken."""
+    """The verdict on an answer, by its status; its JSON may name a `code` and a `text`."""
     http = answer.status_code
     said = _said(answer.body)
     code = _text((said or {}).get("code")) or f"http_{http}"
@@ -239,7 +241,7 @@ def judge(answer: Answer, platform_id: str, now: datetime) -> Verdict:
                 DOUBT, "not_json", f"HTTP {http} with something else than an object of JSON", group="platform"
             )
         said = said or {}
-        return Verdict(A, _text(said.get("code")) or "ok", platform_id=_text(said.get("id")) or platform_id)
+        return Verdict(A, _text(said.get("code")) or "ok", platform_id=platform_id)
     if http in CODES:
         kind, group, text = CODES[http]
         wait = retry_after(answer, now) if kind is R else None

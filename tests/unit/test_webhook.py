@@ -80,9 +80,9 @@ def test_only_a_2xx_is_taken_and_only_a_4xx_or_3xx_is_proof_of_the_contrary(stat
         assert verdict.kind in {kind for kind, _, _ in CODES.values()}
 
 
-def test_the_gateway_may_name_its_own_id_code_and_wait() -> None:
-    taken = judge(Answer(202, {}, b'{"id": "g-77"}', 0.1), "p1", NOW)
-    assert taken == Verdict(VerdictKind.ACCEPTED, "ok", platform_id="g-77")
+def test_the_gateway_may_name_a_code_and_a_wait_and_the_id_stays_ours() -> None:
+    taken = judge(Answer(202, {}, b'{"id": "g-77", "code": "queued"}', 0.1), "p1", NOW)
+    assert taken == Verdict(VerdictKind.ACCEPTED, "queued", platform_id="p1")
     busy = judge(Answer(429, {"retry-after": "7"}, b'{"code": "slow"}', 0.1), "p1", NOW)
     assert (busy.kind, busy.code, busy.retry_after) == (VerdictKind.THROTTLED, "slow", 7.0)
 
