@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ def _cancelled(broken: Exception) -> None:
         raise asyncio.CancelledError from broken
 
 
-class _Posting:
+class _Posting(ABC):
     """What both transports share. Opened by the first request, in the loop that makes it.
 
     `connections` bounds the open sockets in all; `keepalive` is how many seconds an idle one stays warm: shorter than
@@ -167,8 +168,9 @@ class _Posting:
         finally:
             _current.reset(token)
 
+    @abstractmethod
     async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        raise NotImplementedError
+        """The exchange, without bound in time."""
 
     def _more(self, received: bytearray, chunk: bytes) -> None:
         received += chunk

@@ -161,14 +161,14 @@ def begin_data_keys(tx: Tx, *, by: str, reason: str, now: datetime) -> DataRotat
     return begun
 
 
-def rotate_data_keys(tx: Tx, rotation: DataRotation) -> DataRotation:
-    """Give the next clients new data keys, of the primary's algorithm, and seal their values again. A client's values are
+def rotate_data_keys(tx: Tx, rotation: DataRotation, clients: int = CLIENTS_A_STEP) -> DataRotation:
+    """Give the next `clients` new data keys, of the primary's algorithm, and seal their values again. A client's values are
     sealed in the transaction that changes its key."""
     store = _alone(tx).store
     flush(tx)
     where = (subjects.c.number > rotation.after) & (subjects.c.number <= rotation.until)
     query = select(subjects).where(where, subjects.c.data_key.is_not(None)).order_by(subjects.c.number)
-    rows = tx.execute(query.limit(CLIENTS_A_STEP).with_for_update()).mappings().all()
+    rows = tx.execute(query.limit(clients).with_for_update()).mappings().all()
     sizes = _values_of(tx, [row["number"] for row in rows])
     again: list[dict[str, Any]] = []
     values = 0

@@ -144,32 +144,28 @@ def test_new_data_keys_seal_every_value_again_in_the_primary_s_algorithm(store: 
     assert read(running, put(running, "c1", "later")) == "later"
 
 
-def test_a_primary_added_while_data_keys_are_rotated_wraps_the_rest(
-    store: Store, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rotation, "CLIENTS_A_STEP", 1)
+def test_a_primary_added_while_data_keys_are_rotated_wraps_the_rest(store: Store, file: Path) -> None:
     ids = [put(store, f"c{n}", f"text {n}") for n in range(2)]
     with store.write() as tx:
         state = rotation.begin_data_keys(tx, by=BY, reason=WHY, now=NOW)
-        state = rotation.rotate_data_keys(tx, state)
+        state = rotation.rotate_data_keys(tx, state, 1)
     first = store.keyring.primary.id
     add_key(file)
     store.keyring = ring(file)
     begin(store)
     with store.write() as tx:
-        rotation.rotate_data_keys(tx, state)
+        rotation.rotate_data_keys(tx, state, 1)
     with store.read() as tx:
         assert rotation.wrapped_under(tx) == {first: {"clients": 1}, store.keyring.primary.id: {"clients": 1}}
     assert [read(store, id) for id in ids] == ["text 0", "text 1"]
 
 
-def test_a_stopped_rotation_of_data_keys_goes_on_where_it_was(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rotation, "CLIENTS_A_STEP", 2)
+def test_a_stopped_rotation_of_data_keys_goes_on_where_it_was(store: Store) -> None:
     ids = [put(store, f"c{n}", f"text {n}") for n in range(5)]
     with store.write() as tx:
         state = rotation.begin_data_keys(tx, by=BY, reason=WHY, now=NOW)
     with store.write() as tx:
-        state = rotation.rotate_data_keys(tx, state)
+        state = rotation.rotate_data_keys(tx, state, 1)
     with store.read() as tx:
         assert rotation.data_rotation(tx) == state
     assert data_keys(store).clients == 5
