@@ -115,15 +115,15 @@ class Run:
     gap: float
 
 
-async def drain(store: Store, world: World, port: int, count: int, transport: Transport) -> tuple[float, float]:
+async def drain(
+    store: Store, worlds: Callable[[str], World], port: int, count: int, transport: Transport
+) -> tuple[float, float]:
     """Deliver until every message has its receipt."""
     clock = RealClock()
     config = CtcuConfig("bulk", f"http://127.0.0.1:{port}", CHATBOT, "a", "k", TOKEN, repeat="yes")
     channel = Ctcu(config, transport, MemoryTokens(), StoreNonces(store))
     gateway = Gateway(channel, connections=50, signature="示例证券")
-    deliverer = Deliverer(
-        store, Routes({"bulk": gateway}, {"rcs": ("bulk",), "sms": ("bulk",)}), lambda digest: world, clock
-    )
+    deliverer = Deliverer(store, Routes({"bulk": gateway}, {"rcs": ("bulk",), "sms": ("bulk",)}), worlds, clock)
     heads = HeadStore(store.folder / "heads.db")
     publisher = Publisher(store.folder / "log", heads, store.keyring, "bench.example/log", trail.TrailStore(store))
     publication = Publication(publisher, store, clock, 1.0)
@@ -163,15 +163,15 @@ def measure(folder: Path, count: int, make: Callable[[], Transport] = HttpxTrans
     store, world = stocked(folder, count, now)
     with store.lock():
         polled = make_notices(store, world, now)
-        found = asyncio.run(deliver(store, world, count, make))
+        found = asyncio.run(deliver(store, lambda digest: world, count, make))
     store.close()
     return replace(found, polled=polled)
 
 
-async def deliver(store: Store, world: World, count: int, make: Callable[[], Transport]) -> Run:
-    """Deliver what is queued, receipts included."""
+async def deliver(store: Store, worlds: Callable[[str], World], count: int, make: Callable[[], Transport]) -> Run:
+    """Deliver what is queued, receipts included. `worlds` gives the rule set a notice was made under."""
     clock, transport = RealClock(), make()
-    intake = Intake(store, lambda digest: world)
+    intake = Intake(store, worlds)
 
     async def keep(gateway: str, raw: bytes, received: Sequence[Received]) -> None:
         await asyncio.to_thread(intake.keep, gateway, received, clock.now())
@@ -180,7 +180,7 @@ async def deliver(store: Store, world: World, count: int, make: Callable[[], Tra
     reading = Ctcu(config, transport, MemoryTokens(), StoreNonces(store))
     web = await serve(callbacks.routes({"bulk": reading}, keep, clock.now, lambda *_: None), "127.0.0.1", 0)
     with sink(web.port) as port:
-        sent, whole = await drain(store, world, port, count, transport)
+        sent, whole = await drain(store, worlds, port, count, transport)
         found = await asyncio.to_thread(ledger_of, port)
     await transport.aclose()
     await web.stop()
