@@ -20,8 +20,9 @@ from daemon.channels.channel import ReceiptIn, ReceiptKind, Received, Uplink
 from daemon.clock import micros
 from daemon.model.states import TOLD, MessageState
 from daemon.notices.passing import after_message
-from daemon.store import consents, contacts, outbox, pages, receipts, seals, trail, worklist
+from daemon.store import consents, contacts, outbox, pages, receipts, seals, subjects, trail, worklist
 from daemon.store.db import Store, Tx, flush, later
+from daemon.store.identity import contribution_id
 from daemon.store.tables import messages, notices, uplinks
 from daemon.store.tables import receipts as receipts_table
 from daemon.world import World
@@ -29,6 +30,8 @@ from daemon.world import World
 OPT_OUT_WORDS = frozenset({"R", "T", "TD", "退订", "拒收", "N"})
 """An uplink of exactly one of these, trimmed and in capitals, refuses marketing (MIIT-SMS-031)."""
 ACKNOWLEDGED_WORDS = frozenset({"已知晓", "我已知悉", "已知悉"})
+LOOKED_AT = 100
+"""Messages to one recipient, the newest, among which the one is looked for that an uplink names as what it replies to."""
 TIMES = {ReceiptKind.HANDED_TO_SMS: "handed_to_sms_at", ReceiptKind.READ: "read_at"}
 
 
@@ -163,14 +166,21 @@ class Intake:
 
     @staticmethod
     def _answered(tx: Tx, one: Uplink, address: bytes) -> RowMapping | None:
-        """The message it answers: the one it names by its button, else the newest to this recipient."""
-        named = one.postback.partition(":")[2]
+        """The message it answers: the one it names by its button or as what it replies to, else the newest to this recipient. A
+        name that is none of this recipient's counts for nothing."""
         query = select(messages).where(messages.c.address == address)
+        named = one.postback.partition(":")[2]
         if named:
             found = tx.execute(query.where(messages.c.id == named)).mappings().first()
             if found is not None:
                 return found
-        return tx.execute(query.order_by(messages.c.due.desc()).limit(1)).mappings().first()
+        newest = tx.execute(query.order_by(messages.c.due.desc()).limit(LOOKED_AT)).mappings().all()
+        if one.in_reply_to:
+            keys = subjects.keys_of_many(tx, {row["client"] for row in newest})
+            for row in newest:
+                if contribution_id(keys[row["client"]].commitment_key, row["id"]) == one.in_reply_to:
+                    return row
+        return newest[0] if newest else None
 
 
 def _named(one: ReceiptIn) -> ReceiptIn:

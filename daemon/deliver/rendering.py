@@ -22,6 +22,7 @@ from daemon.model.kinds import Value
 from daemon.model.values import canonical
 from daemon.rules.schema import Rule
 from daemon.security.envelope import hmac_id
+from daemon.store.identity import contribution_id
 from daemon.world import World
 
 REPORTS = (ReceiptKind.SENT, ReceiptKind.DELIVERED, ReceiptKind.READ, ReceiptKind.FAILED, ReceiptKind.HANDED_TO_SMS)
@@ -74,7 +75,7 @@ def letter(
         sms_text=rendered.sms,
         category=category,
         conversation_id=conversation,
-        contribution_id=hmac_id(commitment_key, "contribution", message["id"]).hex()[:32],
+        contribution_id=contribution_id(commitment_key, message["id"]),
         sms_fallback=not rcs,
         store=rcs,
         report=REPORTS,

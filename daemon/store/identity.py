@@ -19,6 +19,11 @@ def message_id(commitment_key: bytes, notice: str, role: str, channel: str, gene
     return hmac_id(commitment_key, "message", notice, role, channel, str(generation)).hex()[:32]
 
 
+def contribution_id(commitment_key: bytes, message: str) -> str:
+    """The id by which what a client says names the message that it answers (`inReplyTo`), 32 hexadecimal digits."""
+    return hmac_id(commitment_key, "contribution", message).hex()[:32]
+
+
 def terms_digest(commitment_key: bytes, terms: Mapping[str, Any]) -> str:
     """What the client is told, as a digest that only the client's key can compare."""
     return hmac_id(commitment_key, "terms", canonical(terms_json(terms))).hex()

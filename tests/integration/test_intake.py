@@ -13,11 +13,12 @@ from sqlalchemy import Table, select
 from daemon.channels.channel import ReceiptIn, ReceiptKind, Uplink
 from daemon.clock import SteppedClock
 from daemon.deliver import Deliverer
+from daemon.deliver.rendering import unpack
 from daemon.deliver.routes import Gateway, Routes
 from daemon.intake import Intake
 from daemon.store import seals
 from daemon.store.db import Store
-from daemon.store.tables import consents, receipts, tasks, uplinks
+from daemon.store.tables import consents, messages, receipts, tasks, uplinks
 from tests.bench import delivering
 from tests.fakes import FakeChannel
 
@@ -56,8 +57,8 @@ def rows(store: Store, table: Table) -> list[Any]:
         return list(tx.execute(select(table)).mappings())
 
 
-def uplink(text: str, id: str = "u1", raw: bytes = b"{}") -> Uplink:
-    return Uplink(id, ONE, "text", text, "", "", "", BEGIN, raw)
+def uplink(text: str, id: str = "u1", raw: bytes = b"{}", in_reply_to: str = "") -> Uplink:
+    return Uplink(id, ONE, "text", text, "", in_reply_to, "", BEGIN, raw)
 
 
 def test_uplinks_without_an_id_are_all_kept_and_each_only_once(store: Store, intake: Intake) -> None:
@@ -89,3 +90,16 @@ def test_what_a_platform_says_without_a_number_is_kept_for_a_person(store: Store
     assert intake.keep("fake", [complaint], BEGIN) == 1
     assert [row["kind"] for row in rows(store, uplinks)] == ["other"]
     assert len(rows(store, tasks)) == 1
+
+
+def test_an_acknowledgement_goes_to_the_message_that_it_answers_and_not_to_a_newer_one(
+    store: Store, intake: Intake
+) -> None:
+    older = next(row for row in rows(store, messages) if row["address"] == intake._address(ONE))
+    with store.write() as tx:
+        card = unpack(seals.get(tx, older["body"]))
+        newer = {**older, "id": "n" * 32, "platform_id": "n" * 32, "generation": 2, "due": older["due"] + 1}
+        tx.execute(messages.insert().values(**newer))
+    intake.keep("fake", [uplink("已知晓", in_reply_to=card.contribution_id)], BEGIN)
+    acknowledged = [row["id"] for row in rows(store, messages) if row["acknowledged_at"] is not None]
+    assert acknowledged == [older["id"]]
