@@ -163,12 +163,12 @@ def run(world: Any, job: Job) -> Done:
     from daemon.cycle import poll
     from daemon.errors import DueNoticeError, StoreConflict
     from daemon.log import logger
-    from daemon.store import ledger
+    from daemon.store import leases, ledger
 
-    elapsed = int(world.store.elapsed() * 1_000_000)
     try:
         with world.store.write() as tx:
-            lease = ledger.claim(tx, job.poll, holder="poll", rule_set=job.rule_set, now=job.now, elapsed=elapsed)
+            at = leases.lease_now(tx)
+            lease = ledger.claim(tx, job.poll, holder="poll", rule_set=job.rule_set, now=job.now, elapsed=at)
         state = poll(world, lease, job.now, alive=lambda: _renew(world, lease))
         return Done(job.poll, job.feed, state.value)
     except StoreConflict as reason:
@@ -186,7 +186,7 @@ def run(world: Any, job: Job) -> Done:
 
 def _renew(world: Any, lease: Any) -> None:
     """Renew the lease when a third of it is gone; a commit of its own."""
-    from daemon.store import ledger
+    from daemon.store import leases, ledger
 
     with world.store.write(yield_lock=True) as tx:
-        ledger.renew(tx, lease, elapsed=int(world.store.elapsed() * 1_000_000))
+        ledger.renew(tx, lease, elapsed=leases.lease_now(tx))

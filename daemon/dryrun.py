@@ -18,6 +18,7 @@ from daemon.settings import Settings
 from daemon.store import ledger, readings, rulesets
 from daemon.store.db import Store
 from daemon.store.engine import FILE_NAME
+from daemon.store.leases import lease_now
 from daemon.world import World, make_world
 
 
@@ -64,8 +65,8 @@ def _one(
     _, found = world.feed(feed)
     with world.store.write() as tx:
         row = ledger.open_due(tx, feed, now, timetable.business_date(found, now), now=now)
-        elapsed = int(world.store.elapsed() * 1_000_000)
-        lease = ledger.claim(tx, row.id, holder="dry", rule_set=world.ruleset.digest, now=now, elapsed=elapsed)
+        at = lease_now(tx)
+        lease = ledger.claim(tx, row.id, holder="dry", rule_set=world.ruleset.digest, now=now, elapsed=at)
     state = poll(world, lease, now)
     counts: dict[str, dict[str, int]] = {}
     with world.store.read() as tx:

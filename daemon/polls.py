@@ -18,6 +18,7 @@ from daemon.model.states import PollState
 from daemon.schedule import GIVE_UP, Timetable, late_wait
 from daemon.store import gates_rows, ledger, pages
 from daemon.store.db import Store
+from daemon.store.leases import lease_now
 from daemon.store.ledger import Poll
 from daemon.store.rows import get_meta, put_meta
 
@@ -169,11 +170,11 @@ class Polls:
     def _runnable(self, now: datetime) -> list[Poll]:
         busy = {child.job.feed for child in self.children if child.job is not None}
         with self.store.read() as tx:
-            elapsed = int(self.store.elapsed() * 1_000_000)
+            at = lease_now(tx)
             retry = (PollState.LATE, PollState.FAILED, PollState.HELD)
             holds = gates_rows.holds_of(tx)
             found = ledger.claimable(
-                tx, now=now, elapsed=elapsed, retry=retry, ripe=lambda poll: self._ripe(poll, holds, now)
+                tx, now=now, elapsed=at, retry=retry, ripe=lambda poll: self._ripe(poll, holds, now)
             )
         known = {one.feed.name for one in self.timetable.entries}
         mine = [p for p in found if p.feed not in busy and p.feed in known]

@@ -28,17 +28,21 @@ from daemon.deliver.slots import Slots
 from daemon.deliver.upkeep import Row, Upkeep
 from daemon.log import logger
 from daemon.store import outbox, pages
-from daemon.store.db import Store, StoreUnusable
+from daemon.store.db import CommitUnknown, Store, StoreBusy, StoreUnusable
 from daemon.store.outbox import Claim
 from daemon.world import World
 
 T = TypeVar("T")
-LEASE_SECONDS = 90
+LEASE = timedelta(seconds=90)
 BROKEN_WAIT = timedelta(minutes=1)
 BATCH = 50
 """Messages of one task: prepared in one transaction, which holds the store's lock."""
 
 LANES = 3
+MICROSECOND = timedelta(microseconds=1)
+SETTLE_AGAIN = 0.2
+"""Seconds between two tries of a settle while the store is away."""
+
 PATIENCE = 0.5
 """Seconds that a pass waits for a task to end before it looks at everything else again."""
 
@@ -60,8 +64,9 @@ class Deliverer:
         clock: Clock,
         *,
         rng: random.Random | None = None,
+        lease: timedelta = LEASE,
     ) -> None:
-        self.store, self.routes, self.clock = store, routes, clock
+        self.store, self.routes, self.clock, self.lease = store, routes, clock, lease
         self.worlds = worlds
         self.asker = Asker(store, worlds)
         self.health = health = Health()
@@ -88,7 +93,7 @@ class Deliverer:
         done = 0
         if not self._plenty or self.clock.elapsed() - self._kept_up >= UPKEEP:
             self._kept_up = self.clock.elapsed()
-            done += await self._in_store(self.upkeep.pass_, now, self._elapsed())
+            done += await self._in_store(self.upkeep.pass_, now)
             await self._revoke(now)
             await self._query(now)
         room = min(BATCH, self.slots.free)
@@ -110,9 +115,6 @@ class Deliverer:
         """Whether a feed that is being delivered may have another task."""
         return any(count < LANES for count in Counter(self._running.values()).values())
 
-    def _elapsed(self) -> int:
-        return int(self.clock.elapsed() * 1_000_000)
-
     def _claim(self, now: datetime, room: int) -> dict[str, list[Claim]]:
         """Claims by feed, at most `room`; none of a feed that has all its tasks."""
         full = [channel for channel in self.routes.channels if self._is_full(channel, now)]
@@ -120,10 +122,9 @@ class Deliverer:
         with self.store.read() as tx:
             if not outbox.is_due(tx, micros(now), busy, full):
                 return {}
-        until = self._elapsed() + LEASE_SECONDS * 1_000_000
         found: dict[str, list[Claim]] = defaultdict(list)
-        with self.store.write() as tx:
-            for claim in outbox.claim(tx, micros(now), self.store.boot, until, room, busy, full):
+        with self.store.write(beside=True) as tx:
+            for claim in outbox.claim(tx, micros(now), self.lease // MICROSECOND, room, busy, full):
                 found[claim.message["feed"]].append(claim)
         return found
 
@@ -142,16 +143,24 @@ class Deliverer:
             return await self._deliver(claims, now)
         except StoreUnusable:
             raise
+        except (StoreBusy, CommitUnknown) as reason:
+            logger.warning("delivery lost the store for a moment", action="deliver", feed=feed, why=str(reason))
+            await self._in_store(self._rest, claims, "the store was away", micros(now))
+            return 0
         except Exception as reason:
             logger.opt(exception=True).error("delivery broke on an error of ours", action="deliver", feed=feed)
             await self._in_store(self._broke, feed, claims, type(reason).__name__, now)
             return 0
 
-    def _broke(self, feed: str, claims: Sequence[Claim], what: str, now: datetime) -> None:
+    def _rest(self, claims: Sequence[Claim], why: str, due: int) -> None:
+        """Put back what has not been in `sending`."""
         with self.store.write() as tx:
             for claim in claims:
-                due = micros(now + BROKEN_WAIT)
-                outbox.put_back(tx, claim.message["id"], claim.fence, due=due, why="an error of ours")
+                outbox.put_back(tx, claim.message["id"], claim.fence, due=due, why=why)
+
+    def _broke(self, feed: str, claims: Sequence[Claim], what: str, now: datetime) -> None:
+        self._rest(claims, "an error of ours", micros(now + BROKEN_WAIT))
+        with self.store.write() as tx:
             pages.page(tx, f"deliver:{feed}", "urgent", f"feed {feed}: delivery breaks on {what}", now=now)
 
     async def _deliver(self, claims: Sequence[Claim], now: datetime) -> int:
@@ -165,7 +174,7 @@ class Deliverer:
         failpoints.reached("after_sending_commit")
         verdicts = await asyncio.gather(*(self._send(one, now) for one in sendings))
         failpoints.reached("before_settle")
-        await self._in_store(self._settle, list(zip(sendings, verdicts, strict=True)), now)
+        await self._settle(list(zip(sendings, verdicts, strict=True)), now)
         failpoints.reached("after_settle_commit")
         return len(sendings) + ended
 
@@ -189,9 +198,23 @@ class Deliverer:
         failpoints.reached("after_send")
         return verdict
 
-    def _settle(self, answers: Sequence[tuple[Sending, Verdict]], now: datetime) -> None:
-        with self.store.write() as tx:
-            self.settler.settle(tx, answers, now)
+    async def _settle(self, answers: Sequence[tuple[Sending, Verdict]], now: datetime) -> None:
+        """Keep the answers. A store that is away is tried again for as long as the leases hold: without its settle, what the
+        gateway took is in doubt."""
+        until = min((sending.lease_until for sending, _ in answers), default=0) / 1_000_000
+        again = False
+        while True:
+            try:
+                return await self._in_store(self._settle_once, answers, now, again)
+            except (StoreBusy, CommitUnknown) as reason:
+                if isinstance(reason, StoreUnusable) or self.clock.elapsed() >= until:
+                    raise
+            again = True
+            await asyncio.sleep(SETTLE_AGAIN)
+
+    def _settle_once(self, answers: Sequence[tuple[Sending, Verdict]], now: datetime, again: bool) -> None:
+        with self.store.write(beside=True) as tx:
+            self.settler.settle(tx, answers, now, again=again)
 
     async def _revoke(self, now: datetime) -> None:
         """Call messages back, beside the passes: a gateway that is slow to answer holds up no claim."""

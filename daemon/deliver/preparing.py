@@ -30,7 +30,7 @@ from daemon.notices.writer import ACTOR
 from daemon.rules.schema import Rule
 from daemon.store import acts, consents, contacts, doubts, ledger, outbox, pages, seals, subjects, trail, worklist
 from daemon.store.contacts import Contact
-from daemon.store.db import Store, Tx
+from daemon.store.db import CommitLost, CommitUnknown, Store, Tx
 from daemon.store.outbox import Claim
 from daemon.store.tables import messages, notices
 from daemon.world import World
@@ -90,10 +90,11 @@ class Desk:
         """Claims whose fence has not moved, and the rules that are stopped now. `opened` are sealed inputs that were read
         already, by their id."""
         about = {c.notice["id"] for c in claims}
+        outbox.lock_notices(tx, about)
         held = {r["id"]: r for r in tx.execute(select(notices).where(notices.c.id.in_(about))).mappings()}
         wanted = [c.message["id"] for c in claims]
         rows = {r["id"]: r for r in tx.execute(select(messages).where(messages.c.id.in_(wanted))).mappings()}
-        as_now = [Claim(rows[c.message["id"]], held[c.notice["id"]], c.fence) for c in claims]
+        as_now = [Claim(rows[c.message["id"]], held[c.notice["id"]], c.fence, c.until) for c in claims]
         mine = [c for c in as_now if c.message["fence"] == c.fence and c.message["state"] == MessageState.CLAIMED.value]
         clients = {c.notice["client"] for c in mine}
         subjects.keys_of_many(tx, clients)
@@ -143,23 +144,36 @@ class Preparer:
     ) -> tuple[list[Sending], int]:
         """The messages that leave now, each with a slot of its gateway, and how many claims were ended otherwise."""
         slots: list[str] = []
+        sendings: list[Sending] = []
         try:
-            sendings = self._prepared(claims, unasked, opened, slots, now)
-        except BaseException:  # nothing of it leaves, whether the commit happened or not
+            try:
+                self._prepare(claims, unasked, opened, slots, sendings, now)
+            except CommitLost:
+                raise
+            except CommitUnknown:
+                if not self._is_committed(sendings):
+                    raise
+        except BaseException:  # nothing of it leaves
             for gateway in slots:
                 self.slots.give(gateway)
             raise
         return sendings, len(claims) - len(sendings)
 
-    def _prepared(
+    def _is_committed(self, sendings: Sequence[Sending]) -> bool:
+        """Read back by key whether a commit that failed has happened after all. Raises StoreBusy where that cannot be read."""
+        with self.store.read() as tx:
+            return bool(sendings) and outbox.is_sending(tx, {one.message: one.record for one in sendings})
+
+    def _prepare(
         self,
         claims: Sequence[Claim],
         unasked: Collection[str],
         opened: Mapping[str, Inputs],
         slots: list[str],
+        sendings: list[Sending],
         now: datetime,
-    ) -> list[Sending]:
-        with self.store.write() as tx:
+    ) -> None:
+        with self.store.write(beside=True) as tx:
             desk = Desk.open(tx, claims, opened, now)
             desk.slots = slots
             going = [c for c in desk.claims if not c.message["ever_in_doubt"] and self._goes(tx, desk, c, unasked, now)]
@@ -169,7 +183,7 @@ class Preparer:
             for claim in doubtful:
                 if self._may_repeat(tx, claim, now) and self._has_slot(tx, desk, claim, claim.message["gateway"], now):
                     desk.letters.append(self._repeat(desk, claim))
-            return self._commit(tx, desk.letters, now)
+            sendings += self._commit(tx, desk.letters, now)
 
     def _has_slot(self, tx: Tx, desk: Desk, claim: Claim, gateway: str, now: datetime) -> bool:
         """Whether a connection of the gateway is free, which is then this message's; else the claim rests for a moment."""
@@ -337,7 +351,7 @@ class Preparer:
                     number,
                     one.gateway,
                     one.outgoing,
-                    message["lease_until"],
+                    one.claim.until,
                     record,
                     notice["client"],
                 )

@@ -13,6 +13,7 @@ from daemon.clock import micros
 from daemon.deliver.health import Health
 from daemon.deliver.preparing import Sending
 from daemon.deliver.routes import Gateway, Routes
+from daemon.log import logger
 from daemon.model.states import MessageState
 from daemon.notices.passing import after_message
 from daemon.retry import backoff
@@ -35,6 +36,11 @@ OWN = {
 PAGED = {VerdictKind.AUTH: "urgent", VerdictKind.OURS: "urgent"}
 
 
+def _is_open(row: RowMapping, sending: Sending) -> bool:
+    """Whether nobody has settled the attempt, neither we nor the end of its lease."""
+    return bool(row["own"] == MessageState.SENDING.value and row["fence"] == sending.fence)
+
+
 class Settler:
     """Settles the attempts of one pass."""
 
@@ -43,13 +49,17 @@ class Settler:
     ) -> None:
         self.store, self.routes, self.worlds, self.rng, self.health = store, routes, worlds, rng, health
 
-    def settle(self, tx: Tx, answers: Sequence[tuple[Sending, Verdict]], now: datetime) -> None:
-        """Settle attempts, and what follows. A fence that is not ours any more settles nothing: the message is someone else's."""
-        for sending, verdict in answers:
-            self._hear(tx, sending.gateway, verdict, now)
+    def settle(self, tx: Tx, answers: Sequence[tuple[Sending, Verdict]], now: datetime, *, again: bool = False) -> None:
+        """Settle attempts, and what follows. A fence that is not ours any more settles nothing: the message is someone else's, and
+        the answer is kept as a record alone. `again`: the commit of a first try may have happened."""
+        about = {sending.notice for sending, _ in answers}
+        outbox.lock_notices(tx, about)
         ids = {sending.message for sending, _ in answers}
         rows = {r["id"]: r for r in tx.execute(select(messages).where(messages.c.id.in_(ids))).mappings()}
-        about = {sending.notice for sending, _ in answers}
+        if again:
+            answers = [(sending, verdict) for sending, verdict in answers if _is_open(rows[sending.message], sending)]
+        for sending, verdict in answers:
+            self._hear(tx, sending.gateway, verdict, now)
         held = {r["id"]: r for r in tx.execute(select(notices).where(notices.c.id.in_(about))).mappings()}
         ends = [
             self._end(tx, sending, verdict, rows[sending.message], held[sending.notice], now)
@@ -65,6 +75,7 @@ class Settler:
                 pages.page(tx, key, PAGED[verdict.kind], sentence, now=now)
             settled, notice = after.get(sending.message), held[sending.notice]
             if settled is None:
+                logger.warning("an answer came after its lease was over", action="settle", message=sending.message)
                 continue
             if settled["state"] == MessageState.REJECTED.value:
                 outbox.leave_address(tx, sending.notice, settled["channel"], settled["address"], sending.message)

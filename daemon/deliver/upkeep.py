@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeAlias
 
 from sqlalchemy import RowMapping, func, select, update
@@ -39,27 +40,27 @@ class Upkeep:
         self.askable = [name for name, one in routes.gateways.items() if one.channel.traits.ask == "query"]
         """Gateways whose platform says whether it has a message: a doubt is asked about before anything else is done."""
 
-    def pass_(self, now: datetime, elapsed: int) -> int:
+    def pass_(self, now: datetime) -> int:
         """Do all of it once; returns how many rows moved."""
         steps = (self._leases, self._retries, self._windows, self._timers, self._doubts, self._outcomes)
         with self.store.read() as tx:  # most passes find nothing, and then take no lock
-            wanted = [step for step in steps if step(tx, now, elapsed, look=True)]
+            wanted = [step for step in steps if step(tx, now, look=True)]
         done = 0
         for step in wanted:
             with self.store.write() as tx:
-                done += step(tx, now, elapsed, look=False)
+                done += step(tx, now, look=False)
             failpoints.reached("after_upkeep")
         return done
 
-    def _leases(self, tx: Tx, now: datetime, elapsed: int, *, look: bool) -> int:
+    def _leases(self, tx: Tx, now: datetime, *, look: bool) -> int:
         if look:
-            return doubts.leases_over(tx, self.store.boot, elapsed)
-        rows = doubts.void_leases(tx, self.store.boot, elapsed)
+            return doubts.leases_over(tx)
+        rows = doubts.void_leases(tx)
         for row in rows:
             self._doubt(tx, row, now)
         return len(rows)
 
-    def _retries(self, tx: Tx, now: datetime, elapsed: int, *, look: bool) -> int:
+    def _retries(self, tx: Tx, now: datetime, *, look: bool) -> int:
         return doubts.retries_due(tx, micros(now)) if look else doubts.wake_retries(tx, micros(now))
 
     def _rule(self, row: RowMapping) -> Rule:
@@ -90,19 +91,19 @@ class Upkeep:
         wait = self.routes.gateways[row["gateway"]].doubt_wait if row["gateway"] in self.routes.gateways else LATER
         doubts.doubt(tx, row, now=micros(now), due=micros(now + wait), record=record)
 
-    def _windows(self, tx: Tx, now: datetime, elapsed: int, *, look: bool) -> int:
+    def _windows(self, tx: Tx, now: datetime, *, look: bool) -> int:
         rows = noticebook.due_windows(tx, micros(now), 1 if look else MOST)
         for row in [] if look else rows:
             passing.window_ended(tx, self._rule(row), row, now)
         return len(rows)
 
-    def _timers(self, tx: Tx, now: datetime, elapsed: int, *, look: bool) -> int:
+    def _timers(self, tx: Tx, now: datetime, *, look: bool) -> int:
         rows = noticebook.due_timers(tx, micros(now), 1 if look else MOST)
         for row in [] if look else rows:
             passing.timer_due(tx, self._rule(row), row, now)
         return len(rows)
 
-    def _outcomes(self, tx: Tx, now: datetime, elapsed: int, *, look: bool) -> int:
+    def _outcomes(self, tx: Tx, now: datetime, *, look: bool) -> int:
         done = 0
         for rule_set, name in tx.execute(
             select(notices.c.rule_set, notices.c.rule)
@@ -117,7 +118,7 @@ class Upkeep:
             done += len(rows)
         return done
 
-    def _doubts(self, tx: Tx, now: datetime, elapsed: int, *, look: bool) -> int:
+    def _doubts(self, tx: Tx, now: datetime, *, look: bool) -> int:
         rows = doubts.due_doubts(tx, micros(now), 1 if look else MOST, asked=self.askable)
         for row in [] if look else rows:
             self._resolve(tx, row, now)
@@ -173,18 +174,28 @@ class Upkeep:
         )
 
     def revocations(self, now: datetime) -> list[tuple[RowMapping, Outgoing]]:
-        """What is to be called back now."""
-        with self.store.read() as tx:
-            query = (
-                select(messages)
-                .where(
-                    messages.c.state == MessageState.REVOKING.value,
-                    messages.c.due <= micros(now),
-                    messages.c.gateway.in_(self.routes.gateways),
-                )
-                .limit(MOST)
+        """What is to be called back now; no other process is given it meanwhile."""
+        query = (
+            select(messages)
+            .where(
+                messages.c.state == MessageState.REVOKING.value,
+                messages.c.due <= micros(now),
+                messages.c.gateway.in_(self.routes.gateways),
             )
-            return [(row, rendering.unpack(seals.get(tx, row["body"]))) for row in tx.execute(query).mappings().all()]
+            .limit(MOST)
+        )
+        return self._given(lambda tx: tx.execute(query).mappings().all(), now)
+
+    def _given(self, find: Callable[[Tx], Sequence[RowMapping]], now: datetime) -> list[tuple[RowMapping, Outgoing]]:
+        """The messages found, each with what was sent; a while passes before they are found again."""
+        with self.store.read() as tx:  # most passes find nothing, and then take no lock
+            if not find(tx):
+                return []
+        with self.store.write() as tx:
+            rows = find(tx)
+            ids = [row["id"] for row in rows]
+            tx.execute(update(messages).where(messages.c.id.in_(ids)).values(due=micros(now + ASK_AGAIN)))
+            return [(row, rendering.unpack(seals.get(tx, row["body"]))) for row in rows]
 
     def revoked(self, row: RowMapping, verdict: Verdict, now: datetime) -> None:
         """The platform took the request (a receipt will say what came of it), or it did not, which proves nothing."""
@@ -203,9 +214,8 @@ class Upkeep:
         """What is to be asked about now, each with its recipient."""
         if not self.askable:
             return []
-        with self.store.read() as tx:
-            rows = doubts.due_doubts(tx, micros(now), MOST, asked=self.askable, mine=True)
-            return [(row, rendering.unpack(seals.get(tx, row["body"])).recipient) for row in rows]
+        find = partial(doubts.due_doubts, now=micros(now), limit=MOST, asked=self.askable, mine=True)
+        return [(row, outgoing.recipient) for row, outgoing in self._given(find, now)]
 
     def answered(self, row: RowMapping, standing: Standing, now: datetime) -> None:
         """It has the message: accepted. It never had: the same bytes again, which doubles nothing, unless newer terms bar them.

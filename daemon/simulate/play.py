@@ -41,7 +41,7 @@ from daemon.simulate.kept import NUMBER, KeptLines, KeptPoll, KeptRun, kept_fact
 from daemon.sources.reading import NotAskable
 from daemon.store import gates_rows, ledger
 from daemon.store.db import Store, Tx
-from daemon.store.ledger import Lease
+from daemon.store.leases import Lease, lease_now
 from daemon.store.scratch import name_by_number
 from daemon.world import World
 
@@ -132,10 +132,10 @@ class Play:
             row = ledger.open_due(tx, one.feed.name, one.due, one.business_date, now=now)
             if row.state in (PollState.RAN, PollState.MISSED, PollState.SKIPPED):
                 return None
-            elapsed = int(self.store.elapsed() * 1_000_000)
+            at = lease_now(tx)
             try:
                 lease = ledger.claim(
-                    tx, row.id, holder="simulation", rule_set=self.world.ruleset.digest, now=now, elapsed=elapsed
+                    tx, row.id, holder="simulation", rule_set=self.world.ruleset.digest, now=now, elapsed=at
                 )
             except StoreConflict:  # a newer poll of the feed has run
                 return None

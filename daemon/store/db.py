@@ -10,12 +10,13 @@
 
 - `StoreUnusable`: the storage refuses (full, read only, I/O error, damaged); nothing happened, and nothing can be recorded
   until a person has looked: the daemon stops. From a commit it is `CommitLost`, which is `CommitUnknown` too.
-- `StoreBusy` on entering: the write lock could not be had in 5 s, or the database cannot be reached; nothing happened.
+- `StoreBusy`: the write lock could not be had in time, the database cannot be reached, or it has ended the connection or
+  the transaction; nothing happened.
 - any exception from the body, or from `before_commit`: rolled back, nothing happened.
 - `CommitUnknown`: the commit itself failed, so it may or may not have happened (measured: 42 of 108 had).
   The connection is dropped; the caller reads again by key and goes on from what it finds.
 
-Leases are in `elapsed` microseconds, which mean something only within one `boot`, a start of the parent on this host.
+A `boot` is one start of a process on this database, `node/role/` and a random word.
 """
 
 from __future__ import annotations
@@ -37,7 +38,14 @@ from daemon.clock import RealClock
 from daemon.errors import ConfigError, DueNoticeError, StoreConflict
 from daemon.security.envelope import Key
 from daemon.security.keyring import ClientKeys, Keyring
-from daemon.store.engine import begin_options, make_engine, private_folder, storage_refuses
+from daemon.store.engine import (
+    begin_options,
+    make_engine,
+    private_folder,
+    storage_refuses,
+    take_turn,
+    was_rolled_back,
+)
 from daemon.store.known import Known
 from daemon.store.rows import get_meta, put_meta, revision
 from daemon.store.tables import meta
@@ -139,10 +147,11 @@ class Store:
         self.engine.dispose()
 
     @contextmanager
-    def write(self, *, yield_lock: bool = False) -> Iterator[Tx]:
-        """A writing transaction. With `yield_lock` (poll children) the lock is then left as long as it was held, so
-        that bulk work never starves sending. `before_commit` comes last; what it raises rolls back."""
-        with self._turn, self._begun(writing=True) as tx:
+    def write(self, *, yield_lock: bool = False, beside: bool = False) -> Iterator[Tx]:
+        """A writing transaction, one at a time in all processes. With `yield_lock` (poll children) the lock is then left as long
+        as it was held, so that bulk work never starves sending. `beside`: on PostgreSQL at the same time as others of this
+        kind, whose body claims or locks each row that it decides on. `before_commit` comes last; what it raises rolls back."""
+        with self._turn, self._begun(writing=True, alone=not beside) as tx:
             started = self.elapsed()
             state = of(tx)
             yield tx
@@ -166,7 +175,7 @@ class Store:
             yield tx
 
     @contextmanager
-    def _begun(self, *, writing: bool) -> Iterator[Tx]:
+    def _begun(self, *, writing: bool, alone: bool = True) -> Iterator[Tx]:
         try:
             tx = self.engine.connect().execution_options(**begin_options(self.engine, writing=writing))
         except DBAPIError as reason:
@@ -174,13 +183,15 @@ class Store:
         try:
             try:
                 tx.begin()
+                if writing:
+                    take_turn(tx, alone=alone)
             except DBAPIError as reason:
                 raise _refused(reason) or StoreBusy(f"store: no transaction could begin ({reason.orig})") from reason
             tx.info[_STATE] = TxState(self, writing)
             try:
                 yield tx
             except DBAPIError as reason:
-                raise _refused(reason) or reason from reason.__cause__
+                raise _refused(reason) or _lost(reason) or reason from reason.__cause__
             finally:
                 if not tx.invalidated:
                     tx.info.pop(_STATE, None)
@@ -196,19 +207,20 @@ class Store:
             kind = CommitLost if storage_refuses(reason) else CommitUnknown
             raise kind(f"commit failed ({reason.orig}); whether it happened is unknown") from reason
 
-    def lock(self) -> StateLock:
-        """Take the state folder's exclusive lock, as the one parent, and start a new boot: earlier leases are void.
+    def lock(self, role: str = "all") -> StateLock:
+        """Take the state folder's exclusive lock, as the one parent (on PostgreSQL: the one of this node and role), and start a new
+        boot: its earlier leases are void.
 
         Raises StoreConflict when another parent holds it. The lock ends with `release()` or with the process.
         """
-        descriptor = os.open(self.folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        where = self.folder / (LOCK_NAME if role == "all" else f"{LOCK_NAME}-{self.node}-{role}")
+        descriptor = os.open(where, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(descriptor)
-            where = self.folder / LOCK_NAME
             raise StoreConflict(f"{where}: another parent holds it, expected to be the only one") from None
-        boot = os.urandom(8).hex()
+        boot = f"{self.node}/{role}/{os.urandom(8).hex()}"
         with self.write() as tx:
             put_meta(tx, "boot", boot)
             put_meta(tx, KEK_HELD, self.keyring.primary.id.hex() if self.keyring.fixed else "")
@@ -245,6 +257,11 @@ class Store:
             with self.write() as tx:
                 for id, value in new.items():
                     put_meta(tx, KEY_CHECK + id.hex(), value.hex())
+
+
+def _lost(reason: DBAPIError) -> StoreBusy | None:
+    said = str(reason.orig).partition("\n")[0]
+    return StoreBusy(f"store: the transaction was rolled back ({said})") if was_rolled_back(reason) else None
 
 
 def _refused(reason: DBAPIError) -> StoreUnusable | None:

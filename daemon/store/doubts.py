@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, RowMapping, not_, or_, select, update
+from sqlalchemy import Connection, RowMapping, not_, select, update
 
 from daemon.model.states import MessageState, with_receipts
+from daemon.store.db import Tx
+from daemon.store.leases import is_over
 from daemon.store.receipts import kinds_of_many
 from daemon.store.tables import attempts, messages
 
@@ -23,9 +25,9 @@ def wake_retries(tx: Connection, now: int) -> int:
     return done.rowcount
 
 
-def leases_over(tx: Connection, boot: str, elapsed: int) -> int:
+def leases_over(tx: Tx) -> int:
     """1 where a lease of an earlier boot, or one that has ended, is still on a message."""
-    over = or_(messages.c.boot != boot, messages.c.lease_until <= elapsed)
+    over = is_over(tx, messages.c.boot, messages.c.lease_until)
     held = messages.c.own.in_((_S.CLAIMED.value, _S.SENDING.value)) & messages.c.lease_until.is_not(None)
     return 0 if tx.execute(select(messages.c.id).where(held, over).limit(1)).first() is None else 1
 
@@ -36,9 +38,9 @@ def retries_due(tx: Connection, now: int) -> int:
     return 0 if tx.execute(query).first() is None else 1
 
 
-def void_leases(tx: Connection, boot: str, elapsed: int) -> list[RowMapping]:
+def void_leases(tx: Tx) -> list[RowMapping]:
     """Leases of earlier boots, and expired ones: `claimed` is queued again; the returned `sending` ones are in doubt."""
-    gone = or_(messages.c.boot != boot, messages.c.lease_until <= elapsed)
+    gone = is_over(tx, messages.c.boot, messages.c.lease_until)
     tx.execute(
         update(messages)
         .where(messages.c.state == _S.CLAIMED.value, gone)

@@ -2,8 +2,8 @@
 
 SQLite: WAL, `synchronous=FULL` (a commit that returned survives a power cut), 5 s busy time-out, `secure_delete`,
 temporary tables in memory; every writing transaction begins IMMEDIATE, because one that reads first and writes later
-fails at once when another writer has committed in between (deps.md, traps). PostgreSQL: psycopg 3, the server's own
-defaults.
+fails at once when another writer has committed in between (deps.md, traps). PostgreSQL: psycopg 3; a writing transaction
+first takes the turn (`take_turn`), and the server ends one whose process has stopped in it.
 Statement parameters never stand in an exception's text: they may be personal.
 """
 
@@ -29,8 +29,15 @@ REFUSED = frozenset({8, 10, 11, 13, 14, 26})
 REFUSED_STATES = ("25006", "53100", "58", "XX001", "XX002")
 """PostgreSQL: read only, disk full, class 58 (I/O errors), damaged data and index (its appendix A)."""
 
-KEYS_LOCK = 4_011_001
-"""The advisory lock on keys (PostgreSQL)."""
+LOST_STATES = ("08", "57P", "25P03", "40001", "40P01", "55P03")
+"""PostgreSQL: connection lost, server shut down or connection ended by it, idle in a transaction for too long, serialization
+failure, deadlock, lock not had in time: the transaction was rolled back (its appendix A)."""
+
+KEYS_LOCK, TURN_LOCK, PEOPLE_LOCK = 4_011_001, 4_011_002, 4_011_003
+"""Advisory locks (PostgreSQL): on keys, on the turn to write, on pages and tasks."""
+
+SESSION = "-c idle_in_transaction_session_timeout=5s -c lock_timeout=15s"
+"""Settings of a PostgreSQL session: a process that is stopped in a transaction keeps others waiting no longer than so."""
 
 PRAGMAS = (
     f"PRAGMA busy_timeout={BUSY_MS}",
@@ -58,7 +65,9 @@ def make_engine(folder: Path, url: str = "") -> Engine:
     if not url.startswith("postgresql+psycopg://"):
         kind = url.split(":", 1)[0]
         raise ConfigError(f"store url of kind {kind!r}: expected nothing (SQLite) or postgresql+psycopg://")
-    return create_engine(url, hide_parameters=True, pool_size=4, max_overflow=4, pool_pre_ping=True)
+    return create_engine(
+        url, hide_parameters=True, pool_size=4, max_overflow=4, pool_pre_ping=True, connect_args={"options": SESSION}
+    )
 
 
 def _read_only(path: Path) -> Engine:
@@ -80,6 +89,12 @@ def storage_refuses(reason: DBAPIError) -> bool:
     return (code is not None and code & 0xFF in REFUSED) or (state or "").startswith(REFUSED_STATES)
 
 
+def was_rolled_back(reason: DBAPIError) -> bool:
+    """Whether a statement that failed has taken its transaction with it and the same may well work a moment later."""
+    state = getattr(reason.orig, "sqlstate", None)
+    return reason.connection_invalidated or (state or "").startswith(LOST_STATES)
+
+
 def begin_options(engine: Engine, *, writing: bool) -> dict[str, Any]:
     """Execution options with which a transaction of this kind begins. A SQLite reader has one snapshot anyway."""
     if engine.dialect.name == "sqlite":
@@ -87,12 +102,26 @@ def begin_options(engine: Engine, *, writing: bool) -> dict[str, Any]:
     return {"isolation_level": "READ COMMITTED" if writing else "REPEATABLE READ"}
 
 
+def take_turn(tx: Connection, *, alone: bool) -> None:
+    """Wait for the turn to write and keep it until the transaction ends: `alone`, as every writer of SQLite is, or beside others
+    that take it so too, whose rows are claimed or locked one by one (delivery). Readers never wait."""
+    _lock(tx, TURN_LOCK, alone=alone)
+
+
+def hold_people(tx: Connection) -> None:
+    """Keep pages and tasks as they are until the transaction ends: of two that open the same one, the second finds the first's."""
+    _lock(tx, PEOPLE_LOCK, alone=True)
+
+
+def _lock(tx: Connection, number: int, *, alone: bool) -> None:
+    if tx.engine.dialect.name == "postgresql":
+        tx.execute(text(f"SELECT pg_advisory_xact_lock{'' if alone else '_shared'}({number})"))
+
+
 def hold_keys(tx: Connection, *, alone: bool) -> None:
     """Keep the keys as they are until this writing transaction ends, or, `alone`, change them while no other one seals. On SQLite
     there is one writer anyway."""
-    if tx.engine.dialect.name == "postgresql":
-        shared = "" if alone else "_shared"
-        tx.execute(text(f"SELECT pg_advisory_xact_lock{shared}({KEYS_LOCK})"))
+    _lock(tx, KEYS_LOCK, alone=alone)
 
 
 def private_folder(folder: Path) -> Path:

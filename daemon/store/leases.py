@@ -1,7 +1,9 @@
-"""A feed's lease and fence: one poll of a feed at a time, and nobody writes for it who no longer holds it.
+"""Leases: who holds a feed or a message, until when; a feed's fence, so that nobody writes for it who no longer holds it.
 
-A lease is live while its holder is of this boot and `lease_until` (elapsed microseconds) lies ahead. Whoever takes the
-feed raises the fence. Which poll may take it is ledger.py's.
+A lease is live while `lease_until` lies ahead. On SQLite that is in `elapsed` microseconds of the one parent, and means
+something only within its boot: every other boot's lease is over. On PostgreSQL, where many processes hold leases, it is in
+microseconds of the database's clock, and a process that starts ends at once those of its own node's and role's earlier boots.
+Whoever takes a feed raises its fence. Which poll may take it is ledger.py's.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import Column, ColumnElement, RowMapping, and_, insert, or_, select, text, update
 
 from daemon.errors import StoreConflict
 from daemon.store.db import Tx, of
@@ -34,9 +36,30 @@ class Lease:
     record: str
 
 
-def is_live(tx: Tx, feed: RowMapping, elapsed: int) -> bool:
-    """Whether a feeds row is held: by this boot, and its lease has not ended."""
-    return bool(feed["holder"]) and feed["boot"] == of(tx).store.boot and feed["lease_until"] > elapsed
+def lease_now(tx: Tx) -> int:
+    """The moment to which `lease_until` compares, in microseconds."""
+    if tx.engine.dialect.name == "postgresql":
+        return int(tx.execute(text("SELECT extract(epoch FROM clock_timestamp()) * 1000000")).scalar_one())
+    return int(of(tx).store.elapsed() * SECOND)
+
+
+def is_over(tx: Tx, boot: Column[str], until: Column[int]) -> ColumnElement[bool]:
+    """The condition that a lease, by its columns, is over."""
+    return or_(is_of_earlier_boot(tx, boot), until <= lease_now(tx))
+
+
+def is_of_earlier_boot(tx: Tx, boot: Column[str]) -> ColumnElement[bool]:
+    """The condition that a lease was taken by a process that is no more, whatever its end says."""
+    mine = of(tx).store.boot
+    if tx.engine.dialect.name != "postgresql":
+        return boot != mine
+    return and_(boot.startswith(f"{mine.rpartition('/')[0]}/", autoescape=True), boot != mine)
+
+
+def is_live(tx: Tx, feed: RowMapping, now: int) -> bool:
+    """Whether a feeds row is held: its lease has not ended (`now` as `lease_now` gives it), and, on SQLite, is of this boot."""
+    mine = tx.engine.dialect.name == "postgresql" or feed["boot"] == of(tx).store.boot
+    return bool(feed["holder"]) and mine and feed["lease_until"] > now
 
 
 def require_fence(tx: Tx, feed: str, fence: int) -> None:

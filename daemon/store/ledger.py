@@ -19,8 +19,8 @@ from daemon.clock import from_micros, micros
 from daemon.errors import StoreConflict
 from daemon.model.states import POLL_MOVES, PollState
 from daemon.store import trail
-from daemon.store.db import Tx, of
-from daemon.store.leases import LEASE, Lease, feed_row, is_live, renew, require_fence, take
+from daemon.store.db import Tx
+from daemon.store.leases import LEASE, Lease, feed_row, is_live, is_of_earlier_boot, renew, require_fence, take
 from daemon.store.rows import one
 from daemon.store.tables import feeds, polls, runs
 
@@ -200,7 +200,7 @@ def fail(tx: Tx, feed: str, reason: str, *, now: datetime) -> Poll | None:
 def void_leases(tx: Tx) -> list[Poll]:
     """At a parent's start: free every feed that an earlier boot held, raise its fence, break its runs. Their polls stay
     `running` and can be claimed again as a new run; a feed's `updating` stays, so its claims wait for that run."""
-    gone = (feeds.c.boot != of(tx).store.boot) & (feeds.c.holder != "")
+    gone = is_of_earlier_boot(tx, feeds.c.boot) & (feeds.c.holder != "")
     names = list(tx.execute(select(feeds.c.feed).where(gone)).scalars())
     tx.execute(update(feeds).where(gone).values(holder="", fence=feeds.c.fence + 1))
     crashed = [poll for name in names for poll in polls_in(tx, (_P.RUNNING,), feed=name)]

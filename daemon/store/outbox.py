@@ -10,11 +10,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, exists, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from daemon.errors import StoreConflict
 from daemon.model.states import TOLD, MessageState, contradicts, may_move, with_receipts
+from daemon.store.db import Tx, of
+from daemon.store.leases import SECOND, lease_now
 from daemon.store.receipts import kinds_of_many
 from daemon.store.tables import attempts, feeds, messages, notices, sending_keys
 
@@ -23,11 +25,13 @@ _S = MessageState
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A claimed message: its row and its notice's, as they were when claimed. `fence` is what every settle names."""
+    """A claimed message: its row and its notice's, as they were when claimed. `fence` is what every settle names; `until`, in the
+    claimer's own `elapsed` microseconds, is when its lease is over at the latest."""
 
     message: RowMapping
     notice: RowMapping
     fence: int
+    until: int
 
 
 def _due(now: int, busy: Collection[str], full: Collection[str]) -> Select[tuple[str]]:
@@ -56,33 +60,34 @@ def is_due(tx: Connection, now: int, busy: Collection[str] = (), full: Collectio
 
 
 def claim(
-    tx: Connection,
+    tx: Tx,
     now: int,
-    boot: str,
-    lease_until: int,
+    lease: int,
     limit: int,
     busy: Collection[str] = (),
     full: Collection[str] = (),
 ) -> list[Claim]:
-    """Take what is due, first priority and earliest deadline first, but nothing of the feeds in `busy`, nor for the
-    channels in `full`."""
+    """Take what is due for `lease` microseconds, first priority and earliest deadline first, but nothing of the feeds in `busy`,
+    nor for the channels in `full`, nor what another process is claiming at this moment (FOR UPDATE SKIP LOCKED)."""
+    store = of(tx).store
+    until = int(store.elapsed() * SECOND) + lease  # read before the database's clock: ours is over no later
     first = messages.c.priority, messages.c.deadline, messages.c.due, messages.c.id
-    ids = tx.execute(_due(now, busy, full).order_by(*first).limit(limit)).scalars().all()
+    free = _due(now, busy, full).order_by(*first).limit(limit).with_for_update(of=messages, skip_locked=True)
+    ids = tx.execute(free).scalars().all()
     if not ids:
         return []
+    taken = {"boot": store.boot, "lease_until": lease_now(tx) + lease}
     tx.execute(
         update(messages)
         .where(messages.c.id.in_(ids), messages.c.state == _S.QUEUED.value)
-        .values(
-            state=_S.CLAIMED.value, own=_S.CLAIMED.value, fence=messages.c.fence + 1, boot=boot, lease_until=lease_until
-        )
+        .values(state=_S.CLAIMED.value, own=_S.CLAIMED.value, fence=messages.c.fence + 1, **taken)
     )
     claimed = {r["id"]: r for r in tx.execute(select(messages).where(messages.c.id.in_(ids))).mappings()}
     held = {
         r["id"]: r
         for r in tx.execute(select(notices).where(notices.c.id.in_({r["notice"] for r in claimed.values()}))).mappings()
     }
-    return [Claim(claimed[i], held[claimed[i]["notice"]], claimed[i]["fence"]) for i in ids]
+    return [Claim(claimed[i], held[claimed[i]["notice"]], claimed[i]["fence"], until) for i in ids]
 
 
 def put_back(tx: Connection, message: str, fence: int, *, due: int, why: str) -> bool:
@@ -172,6 +177,19 @@ _TELL = (
 def _bound(name: str) -> str:
     """A value's parameter: SQLAlchemy keeps a column's own name for itself."""
     return name if name.startswith("b_") else f"v_{name}"
+
+
+def lock_notices(tx: Connection, ids: Iterable[str]) -> None:
+    """Keep notices as they are, until the transaction ends, for who decides on them beside other writers."""
+    wanted = sorted(set(ids))
+    if wanted and tx.dialect.name == "postgresql":
+        tx.execute(select(notices.c.id).where(notices.c.id.in_(wanted)).order_by(notices.c.id).with_for_update())
+
+
+def is_sending(tx: Connection, records: Mapping[str, str]) -> bool:
+    """Whether the `sending` of all these attempts (message -> its record) has been committed."""
+    query = select(func.count()).where(messages.c.own == _S.SENDING.value, messages.c.record.in_(records.values()))
+    return bool(tx.execute(query).scalar_one() == len(records))
 
 
 def start_sending(tx: Connection, rows: Sequence[Mapping[str, Any]], *, now: int, boot: str) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import RowMapping, insert, select, update
 from daemon.clock import micros
 from daemon.store import trail
 from daemon.store.db import Tx
+from daemon.store.engine import hold_people
 from daemon.store.tables import page_calls, pages
 
 SEVERITIES = ("info", "warning", "urgent")
@@ -20,6 +21,7 @@ def page(tx: Tx, key: str, severity: str, sentence: str, *, now: datetime) -> bo
     Raises ValueError for an unknown severity."""
     if severity not in SEVERITIES:
         raise ValueError(f"page {key}: severity {severity!r}, expected one of {', '.join(SEVERITIES)}")
+    hold_people(tx)
     open_already = select(pages.c.id).where(pages.c.key == key, pages.c.acknowledged_at.is_(None))
     if tx.execute(open_already).first() is not None:
         return False

@@ -10,6 +10,7 @@ from daemon.clock import micros
 from daemon.errors import StoreConflict
 from daemon.store import trail
 from daemon.store.db import Tx
+from daemon.store.engine import hold_people
 from daemon.store.rows import one
 from daemon.store.subjects import client_of
 from daemon.store.tables import tasks
@@ -35,6 +36,7 @@ def open_task(
 ) -> int:
     """Open a task and return its id; while one with this key is open, that one's id, and nothing changes. `key`,
     `reason` and `detail` hold nothing personal."""
+    hold_people(tx)
     row = tx.execute(select(tasks.c.id).where(tasks.c.key == key, tasks.c.closed_at.is_(None))).first()
     if row is not None:
         return int(row.id)

@@ -132,7 +132,7 @@ def test_a_new_parent_voids_the_leases_of_earlier_boots(store: Store) -> None:
     poll = due(store, 1)[0]
     old = claim(store, poll)
     parent = reopen(store)
-    parent.boot = "another boot"
+    parent.boot = f"{parent.node}/all/another"
     with parent.write() as tx:
         crashed = ledger.void_leases(tx)
     assert [(p.id, p.state) for p in crashed] == [(poll, P.RUNNING)]
@@ -227,7 +227,7 @@ class Ledger(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.store = new_store(Path(self.folder.name))
-        self.store.boot = "boot-0"
+        self.store.boot = "n1/all/0"
         self.boots, self.elapsed, self.hours = 0, 0, 0
         self.leases: list[Lease] = []
         self.ran: list[datetime] = []
@@ -280,7 +280,7 @@ class Ledger(RuleBasedStateMachine):
     @rule()
     def the_parent_starts_again(self) -> None:
         self.boots += 1
-        self.store.boot = f"boot-{self.boots}"
+        self.store.boot = f"n1/all/{self.boots}"
         with self.store.write() as tx:
             ledger.void_leases(tx)
 
