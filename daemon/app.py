@@ -1,4 +1,4 @@
-"""The parent: takes configured parts, wires the roles of one service, starts, passes, reloads, drains, stops.
+"""The parent: takes configured parts, wires the roles of one process, starts, passes, reloads, drains, stops.
 
 One pass does all that is due at `now`: ledger rows opened, polls handed to children, a delivery pass, pages told, the log
 published. `run` lets passes follow each other in real time; the demo's driver calls `pass_` and steps the clock between.
@@ -8,35 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from collections.abc import Sequence
+from datetime import datetime
 
-from daemon import alarms, failpoints, sdnotify
-from daemon.activation import Activation, Rulebook
-from daemon.alarms.calling import Calling
+from daemon import alarms, sdnotify
 from daemon.app_parts import worlds_of
 from daemon.channels.channel import Received
-from daemon.children import ChildConfig
-from daemon.clock import SHANGHAI, Clock, RealClock, micros
+from daemon.clock import RealClock, micros
 from daemon.deliver import Deliverer
-from daemon.deliver.routes import Routes
+from daemon.errors import ConfigError
 from daemon.intake import Intake
-from daemon.keeping import Keeping
+from daemon.lead import Lead
 from daemon.log import logger
-from daemon.notices import passing
+from daemon.parts import Parts
 from daemon.polls import Polls
 from daemon.publication import Publication
-from daemon.publish import HeadStore, Publisher
 from daemon.rules.schema import RuleSet
 from daemon.schedule import Timetable, Waker
 from daemon.server import Running, serve
-from daemon.sources.reading import Source
-from daemon.store import acts, clocksteps, noticebook, trail
-from daemon.store.db import Store, StoreUnusable
+from daemon.store import clocksteps, trail
+from daemon.store.db import CommitUnknown, StoreBusy, StoreUnusable
 from daemon.store.rows import put_meta
 from daemon.web import callbacks, health
+
+__all__ = ["App", "Parts"]
 
 PROBE = 5.0
 """Seconds between two proofs that the store takes a commit."""
@@ -44,122 +39,89 @@ PROBE = 5.0
 SAYING = 5.0
 """Seconds for calling people when the store is gone."""
 
-
-@dataclass
-class Parts:
-    """What the composition needs. `rules` reads the rule folder and its approvals anew; `covers` limits what is polled, `since`
-    says from when on (the demo). `changed` names the sections of the configuration that only a restart takes over.
-    `calling` carries pages to people. `publish_every`, `pass_every`: seconds between publications, and between passes that
-    nothing wakes."""
-
-    store: Store
-    clock: Clock
-    sources: Mapping[str, Source]
-    routes: Routes
-    children: ChildConfig
-    rules: Rulebook
-    log_dir: Path
-    heads: Path
-    origin: str
-    host: str = "127.0.0.1"
-    port: int = 0
-    poll_children: int = 2
-    covers: Callable[[str, date], bool] = lambda feed, day: True
-    since: datetime | None = None
-    publish_every: float = 60.0
-    pass_every: float = 1.0
-    changed: Callable[[], Sequence[str]] = list
-    calling: Calling | None = None
-    closers: Sequence[Callable[[], object]] = field(default_factory=tuple)
-
-
-def midnight(now: datetime) -> datetime:
-    """The start of `now`'s day in Asia/Shanghai: a new store polls what was due on its first day."""
-    return now.astimezone(SHANGHAI).replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
+AWAY, LOOK_AGAIN = 60.0, 1.0
+"""Seconds for which a store that gives no transaction is waited for, and between two looks."""
 
 
 class App:
-    """One running service on one store."""
+    """One running process of a service on one store."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts, self.store, self.clock = parts, parts.store, parts.clock
         self.worlds = worlds_of(self.store, parts.sources)
-        self.activation = Activation(self.store, parts.rules, lambda digest: self.worlds(digest))
-        self.deliverer = Deliverer(self.store, parts.routes, self.worlds, self.clock)
+        self.lead = Lead(parts, lambda digest: self.worlds(digest), lambda: self.timetable())
+        self.deliverer = Deliverer(self.store, parts.routes, self.worlds, self.clock, lease=parts.lease)
         self.intake = Intake(self.store, self.worlds)
-        self.alarms = alarms.Alarms(self.store)
-        self.keeping = Keeping(self.store, lambda: self.ruleset)
         self.wake = asyncio.Event()
         self.stopping = False
         self.reloading = False
         self._stepped = False
         self._probed = self.clock.elapsed()
         self._unusable: StoreUnusable | None = None
+        self._away: float | None = None
         self.web: Running | None = None
-        self.polls: Polls
         self.waker: Waker | None = None
         self.passed = self.clock.elapsed()
-        self.publication: Publication
+        self.leads, self.delivers = parts.has("poll"), parts.has("deliver")
 
-    async def start(self) -> None:
-        """Lock, rule set, log, callbacks, children; then nothing of earlier boots is leased. Raises ConfigError before any work."""
-        self._lock = self.store.lock()
+    async def start(self) -> bool:
+        """Lock, the seat of who leads, rule set, log, children, callbacks; then nothing of earlier boots is leased. False where it
+        was told to stop while another process had the seat: everything is let go. Raises ConfigError before any work."""
+        if self.parts.role != "all" and self.store.engine.dialect.name == "sqlite":
+            raise ConfigError(f"role {self.parts.role}: several processes want one PostgreSQL, found SQLite (`store:`)")
+        self._lock = self.store.lock(self.parts.role)
+        if self.leads and not await self._have_seat():
+            await self._let_go()
+            return False
         now = self.clock.now()
-        self.activate(now)
-        keys = self.store.keyring
-        publisher = Publisher(
-            self.parts.log_dir,
-            HeadStore(self.parts.heads),
-            keys,
-            self.parts.origin,
-            trail.TrailStore(self.store),
-            at=lambda step: failpoints.reached(f"publish_{step}"),
-        )
-        self.publication = Publication(publisher, self.store, self.clock, self.parts.publish_every)
-        gateways = {name: gateway.channel for name, gateway in self.parts.routes.gateways.items()}
-        routes = callbacks.routes(gateways, self._received, self.clock.now, self._note)
-        routes.append(health.route(lambda: self.clock.elapsed() - self.passed))
-        self.web = await serve(routes, self.parts.host, self.parts.port)
-        self.polls = Polls(self.store, self.parts.children, self.parts.poll_children, self.timetable())
-        self.polls.start(self.parts.since or midnight(now), now)
+        if self.leads:
+            self.lead.start(now)
+        self.web = await self._serve()
+        port = self.web.port if self.web is not None else 0
+        data = {"boot": self.store.boot, "role": self.parts.role}
         with self.store.write() as tx:
-            trail.append(
-                tx,
-                "start",
-                t=now,
-                actor="sys:duenotice",
-                data={"version": _version(), "boot": self.store.boot, "role": "all"},
-            )
+            trail.append(tx, "start", t=now, actor="sys:duenotice", data={"version": _version(), **data})
         sdnotify.notify("READY=1")
-        logger.info("the daemon has started", action="start", boot=self.store.boot, port=self.web.port)
+        logger.info("the daemon has started", action="start", port=port, **data)
+        return True
 
-    def activate(self, now: datetime) -> RuleSet:
-        """Take the rule folder if it is good and rightly signed, else the last active set, loudly, else ConfigError."""
-        self.ruleset = self.activation.take(now)
-        self._cancel(now, self.ruleset.rules, "its rule was removed", others=True)
-        return self.ruleset
+    async def _have_seat(self) -> bool:
+        first = True
 
-    def _cancel(self, now: datetime, rules: Iterable[str], why: str, *, others: bool = False) -> None:
-        """Notices stay on the set that made them; those that have not left, of these rules or of all others, are cancelled."""
-        names = list(rules)
-        while True:
-            with self.store.read() as tx:  # most passes find nothing, and then take no lock
-                found = noticebook.waiting_of(tx, names, others=others)
-            if not found:
-                return
-            with self.store.write() as tx:
-                for row in noticebook.waiting_of(tx, names, others=others):
-                    rule = self.worlds(row["rule_set"]).ruleset.rules[row["rule"]]
-                    passing.cancel(tx, rule, row, now, why=why)
+        def waiting() -> bool:
+            nonlocal first
+            if not first:
+                sdnotify.notify("READY=1\nSTATUS=another process leads\nWATCHDOG=1")
+            first = False
+            return not self.stopping
 
-    def _acts(self, now: datetime) -> None:
-        """What people decided since the last pass: rules stopped; a set's first day, an emergency start's end."""
-        if self.activation.again is not None and now >= self.activation.again:
-            self._take_over(now)
-        with self.store.read() as tx:
-            stopped = acts.stopped_rules(tx, now)
-        if stopped:
-            self._cancel(now, stopped, "its rule was stopped")
+        return await self.lead.wait_for_seat(waiting)
+
+    async def _serve(self) -> Running | None:
+        routes = [health.route(lambda: self.clock.elapsed() - self.passed)]
+        port = self.parts.health_port
+        if self.parts.has("web"):
+            gateways = {name: gateway.channel for name, gateway in self.parts.routes.gateways.items()}
+            routes = [*callbacks.routes(gateways, self._received, self.clock.now, self._note), *routes]
+            port = self.parts.port
+        elif not port:
+            return None
+        return await serve(routes, self.parts.host, port)
+
+    @property
+    def ruleset(self) -> RuleSet:
+        """The active rule set."""
+        return self.lead.ruleset
+
+    @property
+    def polls(self) -> Polls:
+        """The polls of the leading part."""
+        return self.lead.polls
+
+    @property
+    def publication(self) -> Publication:
+        """The publication of the leading part."""
+        return self.lead.publication
 
     def timetable(self) -> Timetable:
         """The due times of the active rule set."""
@@ -180,26 +142,24 @@ class App:
         if self.reloading:
             self.reloading = False
             self._reload()
-        now = self.clock.now()
+        now, done = self.clock.now(), 0
         self._watch_clock(now)
-        self._acts(now)
-        done = await asyncio.to_thread(self.polls.pass_, now, self.ruleset.digest, not self.stopping)
-        done += await self.deliverer.pass_(now)
-        done += await asyncio.to_thread(self.alarms.tell)
-        done += await asyncio.to_thread(self.keeping.pass_, now)
-        await self.publication.pass_()
+        if self.leads:
+            await asyncio.to_thread(self.lead.keep_seat)
+            done += await self.lead.before(now, take=not self.stopping)
+        if self.delivers:
+            done += await self.deliverer.pass_(now)
+        if self.leads:
+            done += await self.lead.after(now)
         self.passed = self.clock.elapsed()
         return done
 
     def _reload(self) -> None:
         """Rules and cards are read, checked and swapped; of the rest it is said what only a restart takes over."""
-        self._take_over(self.clock.now())
+        if self.leads:
+            self.lead.take_over(self.clock.now())
         for section in self.parts.changed():
             logger.warning("a setting has changed: restart needed", action="reload", section=section)
-
-    def _take_over(self, now: datetime) -> None:
-        self.activate(now)
-        self.polls.timetable = self.timetable()
 
     def _watch_clock(self, now: datetime) -> None:
         """A wall clock that steps is not believed (clock.py): a record and a page, once a step, until a person says it is right."""
@@ -223,12 +183,15 @@ class App:
     async def run(self) -> None:
         """Passes until told to stop, then drain: no new poll, what is in `sending` settles, the log is published.
 
-        Raises StoreUnusable where the store's storage refuses: what cannot be recorded is not sent, so nothing goes on.
+        Raises StoreUnusable where the store's storage refuses: what cannot be recorded is not sent, so nothing goes on;
+        StoreBusy or CommitUnknown where it gave no transaction for `AWAY` seconds; StoreConflict where another process has
+        taken the seat.
         """
-        self.waker = Waker(self.timetable(), self.wake.set)
-        self.waker.start()
+        if self.leads:
+            self.waker = Waker(self.timetable(), self.wake.set)
+            self.waker.start()
         watchdog = sdnotify.watchdog_seconds()
-        calling = self.parts.calling
+        calling = self.parts.calling if self.leads else None
         people = asyncio.create_task(calling.run(lambda: self.passed), name="calling") if calling else None
         try:
             await self._passes(watchdog)
@@ -242,16 +205,34 @@ class App:
 
     async def _passes(self, watchdog: float | None) -> None:
         while not self.stopping:
-            busy = await self.pass_()
-            if self._unusable is not None:
-                raise self._unusable
-            await asyncio.to_thread(self._probe)
+            try:
+                busy = await self.pass_()
+                if self._unusable is not None:
+                    raise self._unusable
+                await asyncio.to_thread(self._probe)
+            except StoreUnusable:
+                raise
+            except (StoreBusy, CommitUnknown) as reason:
+                await self._wait_for_store(reason)
+                continue
+            self._away = None
             if watchdog is not None:
                 sdnotify.notify("WATCHDOG=1")
             if not busy:
                 self.wake.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.wake.wait(), self.parts.pass_every)
+
+    async def _wait_for_store(self, reason: Exception) -> None:
+        """A pass that lost the store is given up: each of its transactions happened or did not, and the next pass finds which.
+        Raises the reason when that has gone on for too long."""
+        if self._away is None:
+            self._away = self.clock.elapsed()
+            logger.warning("the store is away, waiting for it", action="store", why=str(reason))
+        elif self.clock.elapsed() - self._away >= AWAY:
+            alarms.call(f"the store is away for {AWAY:.0f} s, the daemon stops: {reason}", key="store")
+            raise reason
+        await asyncio.sleep(LOOK_AGAIN)
 
     def _probe(self) -> None:
         """Write a little now and then: a daemon that has nothing to do must know, too, that its store takes no commit."""
@@ -269,8 +250,8 @@ class App:
             await self.web.stop()
         if self.waker is not None:
             self.waker.stop()
-        for child in self.polls.children:
-            await asyncio.to_thread(child.stop, 0.0)
+        if self.leads:
+            await asyncio.to_thread(self.lead.give_up)
         if self.parts.calling is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SAYING):
@@ -279,33 +260,32 @@ class App:
     def next_instant(self) -> datetime | None:
         """The next moment at which a pass has something to do: a poll, a retry of one, a stage, a timer, an outcome."""
         now = self.clock.now()
-        found = [self.polls.next_instant(now), self.deliverer.next_instant(now), self.activation.again]
+        found = [*(self.lead.next_instant(now) if self.leads else []), self.deliverer.next_instant(now)]
         return min((f for f in found if f is not None), default=None)
 
     @property
     def busy(self) -> bool:
-        """Whether a child runs a poll."""
-        return self.polls.running > 0 or self.deliverer.busy
+        """Whether a child runs a poll, or something that was claimed is under way."""
+        return (self.leads and self.polls.running > 0) or self.deliverer.busy
 
     async def close(self) -> None:
         """Drain and let everything go, in the order in which it would be missed least."""
         sdnotify.notify("STOPPING=1")
         if self.waker is not None:
             self.waker.stop()
-        await asyncio.to_thread(self.polls.drain, timedelta(seconds=30))
+        if self.leads:
+            await self.lead.drain()
         await self.deliverer.drain()
         if self.web is not None:
             await self.web.stop()
-        now = self.clock.now()
+        data = {"boot": self.store.boot, "role": self.parts.role, "reason": "drained"}
         with self.store.write() as tx:
-            trail.append(
-                tx,
-                "stop",
-                t=now,
-                actor="sys:duenotice",
-                data={"boot": self.store.boot, "role": "all", "reason": "drained"},
-            )
-        await self.publication.finish()
+            trail.append(tx, "stop", t=self.clock.now(), actor="sys:duenotice", data=data)
+        if self.leads:
+            await self.lead.close()
+        await self._let_go()
+
+    async def _let_go(self) -> None:
         self.deliverer.close()
         for closer in self.parts.closers:
             found = closer()

@@ -8,13 +8,13 @@ from datetime import date, datetime
 from functools import partial
 
 from daemon.activation import Rulebook
-from daemon.app import Parts
 from daemon.app_parts import open_sources
 from daemon.children import ChildConfig
 from daemon.clock import Clock
 from daemon.errors import ConfigError
 from daemon.gateways import open_calling, open_routes
 from daemon.log import logger
+from daemon.parts import Parts
 from daemon.rules.approval_files import read_approvals
 from daemon.rules.load import Loaded, load, read_folder
 from daemon.security.keyring import Keyring
@@ -62,6 +62,7 @@ def parts(
     settings: Settings,
     clock: Clock,
     *,
+    role: str = "all",
     covers: Callable[[str, date], bool] = lambda feed, day: True,
     since: datetime | None = None,
     reread: Callable[[], Settings] | None = None,
@@ -100,8 +101,11 @@ def parts(
         log_dir=settings.path(settings.trail.folder),
         heads=heads,
         origin=settings.trail.origin,
+        role=role,
         host=settings.web.host,
         port=settings.web.port,
+        health_port=settings.web.health_port,
+        lease=settings.deliver.lease,
         poll_children=settings.polls.children,
         covers=covers,
         since=since,

@@ -24,9 +24,14 @@ from daemon.security.masking import scrub
 from daemon.settings import Settings
 from daemon.settings_alarms import MailWay, RobotWay
 from daemon.settings_gateways import CtcuGateway, WebhookGateway
+from daemon.store import seat
 from daemon.store.db import Store
+from daemon.store.leases import SECOND
 from daemon.store.tables import nonces, tokens
 from daemon.transport import Transport
+
+FETCHING = 10 * SECOND
+"""Microseconds after which another process may fetch a gateway's token."""
 
 
 class StoreTokens:
@@ -51,6 +56,14 @@ class StoreTokens:
         """Keep a token; it kills the earlier one on the platform too."""
         await asyncio.to_thread(self._put, gateway, token)
 
+    async def claim(self, gateway: str) -> bool:
+        """Take the seat of the one that fetches; it is free again after `FETCHING` where no token comes of it."""
+        return not seat.is_shared(self.store) or await asyncio.to_thread(self._claim, gateway)
+
+    def _claim(self, gateway: str) -> bool:
+        with self.store.write() as tx:
+            return seat.take(tx, f"token:{gateway}", FETCHING)
+
     def _put(self, gateway: str, token: Token) -> None:
         sealed = self.store.keyring.wrap(token.value.encode(), aad("tokens", "sealed", gateway, None))
         with self.store.write() as tx:
@@ -61,6 +74,7 @@ class StoreTokens:
                     gateway=gateway, sealed=sealed, until=micros(token.until), generation=(old or 0) + 1
                 )
             )
+            seat.leave(tx, f"token:{gateway}")
 
 
 class StoreNonces:

@@ -64,10 +64,12 @@ class RuleSettings(Section):
 
 
 class WebSettings(Section):
-    """Where callbacks come in. `public_url` is how gateways reach it, '' when they are told otherwise."""
+    """Where callbacks come in. `public_url` is how gateways reach it, '' when they are told otherwise. `health_port`: of `/health`
+    in a process that takes no callbacks, 0: none."""
 
     host: Text = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8443
+    health_port: Annotated[int, Field(ge=0, le=65535)] = 0
     public_url: Annotated[str, StringConstraints(max_length=500)] = ""
 
 
@@ -80,9 +82,11 @@ class PollSettings(Section):
 
 
 class DeliverSettings(Section):
-    """How often delivery looks for what is due when nothing wakes it."""
+    """How often delivery looks for what is due when nothing wakes it. `lease`: how long what it claims is its own; longer than a
+    gateway's `timeout`, or nothing is sent."""
 
     every: Span = timedelta(seconds=1)
+    lease: Span = timedelta(seconds=90)
 
 
 class LogSettings(Section):

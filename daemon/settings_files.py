@@ -55,6 +55,7 @@ def load_settings(
     merged = _merge(_merge(merged, _Variables(variables).values()), overrides or {})
     try:
         settings = Settings(**merged | {"folder": path.parent.resolve()})
+        findings += _check_leases(settings, maps)
     except ValidationError as wrong:
         findings += [_finding(dict(error), maps, variables, path) for error in wrong.errors(include_url=False)]
     findings += _check_routes(merged, maps)
@@ -189,15 +190,32 @@ def _inner(annotation: Any) -> Any:
     return rest[0] if type(None) in get_args(annotation) and len(rest) == 1 else annotation
 
 
+def _where(maps: Mapping[str, YMap], loc: list[str]) -> tuple[str, tuple[int, int]]:
+    """The file of a key and its place there."""
+    ymap = next((m for m in maps.values() if loc[0] in m), None)
+    return ("environment", (0, 0)) if ymap is None else (ymap.path, _place(ymap, loc, False))
+
+
 def _check_routes(merged: Mapping[str, Any], maps: Mapping[str, YMap]) -> list[Finding]:
     """Every gateway that a channel, a carrier or an alarm names is configured, and every way that the roster names."""
     findings = []
     for loc, word, name, known in _named(merged):
         if isinstance(name, str) and name not in known:
-            ymap = next((m for m in maps.values() if loc[0] in m), None)
-            path, place = ("environment", (0, 0)) if ymap is None else (ymap.path, _place(ymap, loc, False))
+            path, place = _where(maps, loc)
             allowed = ", ".join(known) or "none is configured"
             findings.append(Finding(path, *place, ".".join(loc), f"the {word} '{name}'", allowed, near(name, known)))
+    return findings
+
+
+def _check_leases(settings: Settings, maps: Mapping[str, YMap]) -> list[Finding]:
+    """A sender whose time-out does not fit into its lease sends nothing."""
+    lease, findings = settings.deliver.lease, []
+    for name, gateway in settings.gateways.items():
+        if gateway.timeout >= lease:
+            loc = ["gateways", name, "timeout"]
+            path, place = _where(maps, loc)
+            allowed = f"less than deliver.lease, {lease.total_seconds():.0f}s"
+            findings.append(Finding(path, *place, ".".join(loc), f"{gateway.timeout.total_seconds():.0f}s", allowed))
     return findings
 
 

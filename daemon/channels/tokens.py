@@ -31,6 +31,10 @@ class TokenStore(Protocol):
 
     async def put(self, gateway: str, token: Token) -> None: ...
 
+    async def claim(self, gateway: str) -> bool:
+        """Whether this process may fetch a new token now; False while another one does. Ends with `put`, or by itself."""
+        ...
+
 
 class MemoryTokens:
     """A `TokenStore` for a single process."""
@@ -44,6 +48,12 @@ class MemoryTokens:
     async def put(self, gateway: str, token: Token) -> None:
         self._tokens[gateway] = token
 
+    async def claim(self, gateway: str) -> bool:
+        return True
+
+
+LOOK_AGAIN = 0.1
+"""Seconds between two looks for the token that another process fetches."""
 
 Fetch: TypeAlias = Callable[[datetime], Awaitable[Token | Verdict]]
 
@@ -52,7 +62,7 @@ class Refresher:
     """Hands out the gateway's token and renews it, one task at a time.
 
     Each new token kills the earlier one, also those of other processes: a token that was refused is first looked up in
-    the shared store, and only if the store holds no other one is a new one fetched.
+    the shared store, and only if the store holds no other one, and no other process fetches one, is a new one fetched.
     """
 
     def __init__(self, gateway: str, store: TokenStore, fetch: Fetch) -> None:
@@ -74,10 +84,17 @@ class Refresher:
 
     async def _renew(self, refused: str, now: datetime) -> Token | Verdict:
         async with self._lock:
-            shared = await self._store.get(self._gateway)
-            if shared is not None and shared.value != refused and _usable(shared, now):
-                self._token = shared
-                return shared
+            claimed = False
+            while True:  # looked at once more when it is ours to fetch one: another process may just have done so
+                shared = await self._store.get(self._gateway)
+                if shared is not None and shared.value != refused and _usable(shared, now):
+                    self._token = shared
+                    return shared
+                if claimed:
+                    break
+                claimed = await self._store.claim(self._gateway)
+                if not claimed:
+                    await asyncio.sleep(LOOK_AGAIN)
             if self._refused is not None and now - self._refused[0] < PAUSE:
                 return self._refused[1]
             fetched = await self._fetch(now)

@@ -1,6 +1,7 @@
 """`duenotice run` (the daemon) and `duenotice once` (one pass). Exit codes as in sysexits.h.
 
-0   drained and ended            75  another daemon holds the state folder, or a port is taken: try again
+0   drained and ended
+75  another daemon holds the state folder or leads, the database is away, or a port is taken: try again
 74  the store cannot be written  78  configuration, rules or keys are unusable: nothing was done
 """
 
@@ -29,6 +30,13 @@ def add(parsers: Any) -> None:
     run = parsers.add_parser(
         "run", help="the daemon", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    run.add_argument(
+        "--role",
+        choices=("all", "poll", "deliver", "web"),
+        default="all",
+        help="the part of the work that this process does (several processes want PostgreSQL): poll and lead, deliver, take "
+        "callbacks; all (default)",
+    )
     run.set_defaults(go=go_run)
     once = parsers.add_parser("once", help="do what is due, then end", description="Everything due now, once.")
     once.add_argument("--feed", default="", help="poll this feed now, whatever its schedule says")
@@ -53,20 +61,20 @@ def go_run(args: argparse.Namespace) -> int:
 
     settings = place.settings_of(args)
     log.start(settings.log.level)
-    return _guarded(lambda: asyncio.run(_run(settings, lambda: place.settings_of(args))))
+    return _guarded(lambda: asyncio.run(_run(settings, args.role, lambda: place.settings_of(args))))
 
 
-async def _run(settings: Settings, reread: Callable[[], Settings]) -> None:
+async def _run(settings: Settings, role: str, reread: Callable[[], Settings]) -> None:
     from daemon.app import App
     from daemon.compose import parts
 
-    app = App(parts(settings, RealClock(), reread=reread))
-    await app.start()
+    app = App(parts(settings, RealClock(), role=role, reread=reread))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, app.stop)
     loop.add_signal_handler(signal.SIGHUP, app.reload)
-    await app.run()
+    if await app.start():
+        await app.run()
 
 
 def _guarded(work: Any) -> int:

@@ -170,18 +170,40 @@ def next_channel(tx: Connection, rule: Rule, row: RowMapping, now: datetime, *, 
     )
     for message in under_way:
         if message["state"] in ("accepted", "in_doubt"):
-            tx.execute(
-                update(messages)
-                .where(messages.c.id == message["id"], messages.c.fence == message["fence"])
-                .values(
-                    state=MessageState.REVOKING.value,
-                    own=MessageState.REVOKING.value,
-                    record=record,
-                    due=micros(now),
-                    fence=messages.c.fence + 1,
-                )
-            )
+            _revoke(tx, row, message, now, record, f"{channel} takes over")
     return True
+
+
+def _revoke(tx: Connection, row: RowMapping, message: RowMapping, now: datetime, cause: str, why: str) -> None:
+    """Have a message called back, with its record: its receipt may come before the answer of the gateway is kept."""
+    record = trail.append(
+        tx,
+        "message",
+        t=now,
+        cause=cause,
+        actor=ACTOR,
+        client=row["client"],
+        rule=row["rule"],
+        rule_set=row["rule_set"],
+        data={
+            "message": message["id"],
+            "state": MessageState.REVOKING.value,
+            "notice": row["id"],
+            "from": message["state"],
+            "reason": why,
+        },
+    )
+    tx.execute(
+        update(messages)
+        .where(messages.c.id == message["id"], messages.c.fence == message["fence"])
+        .values(
+            state=MessageState.REVOKING.value,
+            own=MessageState.REVOKING.value,
+            record=record,
+            due=micros(now),
+            fence=messages.c.fence + 1,
+        )
+    )
 
 
 def after_message(tx: Connection, rule: Rule, notice: RowMapping, message: Mapping[str, Any], now: datetime) -> None:

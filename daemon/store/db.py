@@ -195,7 +195,7 @@ class Store:
             finally:
                 if not tx.invalidated:
                     tx.info.pop(_STATE, None)
-                    tx.rollback()
+                    _roll_back(tx)
         finally:
             tx.close()
 
@@ -257,6 +257,13 @@ class Store:
             with self.write() as tx:
                 for id, value in new.items():
                     put_meta(tx, KEY_CHECK + id.hex(), value.hex())
+
+
+def _roll_back(tx: Tx) -> None:
+    try:
+        tx.rollback()
+    except DBAPIError as reason:  # the server has done so with the connection's end
+        tx.invalidate(reason)
 
 
 def _lost(reason: DBAPIError) -> StoreBusy | None:

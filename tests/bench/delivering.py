@@ -79,10 +79,17 @@ def ledger_of(port: int) -> dict[str, float]:
     return found
 
 
-def stocked(folder: Path, count: int, now: datetime) -> tuple[Store, World]:
+def ids_of(port: int) -> dict[str, int]:
+    """How often the gateway was sent each message id."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/ids") as answer:
+        found: dict[str, int] = json.load(answer)
+    return found
+
+
+def stocked(folder: Path, count: int, now: datetime, *, url: str = "") -> tuple[Store, World]:
     """A store with `count` clients who owe, their contacts, and the rule set kept."""
     ruleset = load(files()).required()
-    store = new_store(folder / "state")
+    store = new_store(folder / "state", url=url)
     engine = create_engine(f"sqlite:///{folder / 'counter.sqlite'}")
     day = now.astimezone(SHANGHAI).date().isoformat()
     with engine.begin() as db:

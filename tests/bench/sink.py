@@ -2,7 +2,7 @@
 
 `python -m tests.bench.sink PORT CALLBACKS TOKEN` speaks just enough of HTTP/1.1 and of the ctcu dialect: a token, an answer to
 each message, and, where CALLBACKS is a port, `delivered` receipts in signed callbacks of up to 50. GET /ledger answers how many
-requests for messages came, how many different ids, and the longest time between two of them.
+requests for messages came, how many different ids, and the longest time between two of them; GET /ids how often each id came.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ class Sink(asyncio.Protocol):
             gap = max((b - a for a, b in pairwise(times)), default=0.0)
             counts = {"requests": len(times), "ids": len(self.ledger.taken), "gap": gap}
             return json.dumps(counts).encode()
+        if path == b"/ids":
+            return json.dumps({id.decode(): times for id, times in self.ledger.taken.items()}).encode()
         named, to = MESSAGE.search(body), TO.search(body)
         id = named[1] if named else hashlib.sha256(body).hexdigest().encode()
         self.ledger.taken[id] = self.ledger.taken.get(id, 0) + 1
@@ -76,8 +78,8 @@ class Sink(asyncio.Protocol):
 
 
 async def report(ledger: Ledger, port: int, token: str) -> None:
-    """Post what waits to be reported, 50 at a time, over one warm connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    """Post what waits to be reported, 50 at a time, over one warm connection; one that breaks is made anew."""
+    connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
     path = f"/callbacks/bulk/deliveryNotification/{CHATBOT}/status"
     count = 0
     while True:
@@ -94,13 +96,26 @@ async def report(ledger: Ledger, port: int, token: str) -> None:
         body = json.dumps({"deliveryInfoList": listed}).encode()
         sign = hashlib.sha256("".join(sorted((token, stamp, nonce))).encode()).hexdigest()
         head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntimestamp: {stamp}\r\nnonce: {nonce}\r\n"
-        writer.write(f"{head}signature: {sign}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
-        answer = await reader.readuntil(b"\r\n\r\n")
-        if b" 204 " not in answer.split(b"\r\n", 1)[0]:
+        request = f"{head}signature: {sign}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+        try:
+            connection = connection or await asyncio.open_connection("127.0.0.1", port)
+            taken = await exchange(*connection, request)
+        except (OSError, asyncio.IncompleteReadError):
+            connection, taken = None, False
+        if not taken:
             ledger.waiting[:0] = part
-            if size := LENGTH.search(answer):
-                await reader.readexactly(int(size[1]))
             await asyncio.sleep(0.05)
+
+
+async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bool:
+    """Post one callback; whether it was taken."""
+    writer.write(request)
+    answer = await reader.readuntil(b"\r\n\r\n")
+    if b" 204 " in answer.split(b"\r\n", 1)[0]:
+        return True
+    if size := LENGTH.search(answer):
+        await reader.readexactly(int(size[1]))
+    return False
 
 
 async def main(port: int, callbacks: int, token: str) -> None:

@@ -166,6 +166,16 @@ def test_alarms_name_only_ways_and_gateways_that_there_are(folder: Path, alarms:
     assert (wrong.path, wrong.key, wrong.found) == ("duenotice.yaml", key, found) and wrong.line > 0
 
 
+def test_a_time_out_that_does_not_fit_into_a_lease_is_a_finding_at_its_place(
+    folder: Path, edit: Callable[[str, str, str], None]
+) -> None:
+    edit("channels.yaml", "    connections: 4\n", "    connections: 4\n    timeout: 90s\n")
+    (found,) = findings(folder)
+    assert (found.key, found.found, found.allowed) == ("gateways.trial.timeout", "90s", "less than deliver.lease, 90s")
+    assert (Path(found.path).name, found.line > 1) == ("channels.yaml", True)
+    assert load(folder, DUENOTICE_DELIVER__LEASE="2m").gateways["trial"].timeout == timedelta(seconds=90)
+
+
 def test_a_missing_file_is_a_finding(folder: Path) -> None:
     (folder / "carriers.yaml").unlink()
     (found,) = findings(folder)
