@@ -46,8 +46,9 @@ from daemon.security.stream import sync_folder
 BATCH = 4096
 RECONCILE = (
     "Nothing is published, so that never two heads of one size are signed. Either bring back the {lost} of the newest "
-    "head, or close this log and start one under a new origin whose first record carries that head; "
-    "`duenotice audit verify` on the log folder says what it holds."
+    "head, or, where the store was restored from a backup, hold it against the log (`duenotice restore --reconcile`), or close "
+    "this log and start one under a new origin whose first record carries that head; `duenotice audit verify` on the log folder "
+    "says what it holds."
 )
 
 

@@ -66,6 +66,8 @@ NOUNS: Mapping[str, Noun] = {
     "report": Noun("report", "报表：每日完整性、判定底稿", "reports: the daily proof, a sheet in clear"),
     "audit": Noun("audit", "审计链：查看、验证、导出", "audit trail: show, verify, export"),
     "keys": Noun("keys", "密钥：新建、状态、轮换、重新包裹、销毁", "keys: init, status, rotate, rewrap, shred"),
+    "backup": Noun("backup", "备份：运行中封存为一个文件并核验", "one sealed file, made while the daemon runs"),
+    "restore": Noun("backup", "恢复：解出、与日志核对、演练", "unpack a backup, hold it against the log, drill"),
     "carrier": Noun("carrier", "模拟运营商平台", "the stand-in carrier alone"),
 }
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from sqlalchemy import RowMapping, func, select, update
 
 from daemon import failpoints
-from daemon.channels.channel import Outgoing, Standing, Verdict, VerdictKind
+from daemon.channels.channel import Outgoing, Standing, Traits, Verdict, VerdictKind
 from daemon.clock import from_micros, micros
 from daemon.deliver import rendering
 from daemon.deliver.routes import Routes
@@ -28,6 +28,9 @@ Row: TypeAlias = RowMapping
 
 LATER = timedelta(minutes=10)
 ASK_AGAIN = timedelta(seconds=30)
+UNASKED = Traits(repeat="unknown", ask="no", revoke=False)
+"""A gateway that is not there."""
+
 MOST = 50
 """Rows of one kind in one transaction: it holds the lock for milliseconds, and the next pass goes on."""
 
@@ -128,9 +131,12 @@ class Upkeep:
         """No receipt came in time: revoke where that proves something, else repeat where the platform honours our id, else the
         rule's choice. A correction that stands, or newer terms, bar a repeat."""
         notice = self._notice(tx, row["notice"])
-        rule, gateway = self._rule(notice), self.routes.gateways[row["gateway"]]
-        traits = gateway.channel.traits
+        rule, gateway = self._rule(notice), self.routes.gateways.get(row["gateway"] or "")
         bound = row["tries"] >= 5 or notice["outcome"] is not None or outbox.is_overtaken(tx, row, notice)
+        if gateway is None:  # it is configured no more, or the message was in doubt from the first (restored.py)
+            bound, traits = True, UNASKED
+        else:
+            traits = gateway.channel.traits
         if not bound and (traits.repeat == "yes" or (rule.in_doubt == "repeat" and not traits.revoke)):
             record = self._moved(tx, row, notice, "queued", "repeat with the same id", now)
             doubts.repeat(tx, row, due=micros(now), record=record)

@@ -31,7 +31,7 @@ from daemon.notices.whom import (
     redirected,
 )
 from daemon.rules.schema import Rule, Timer
-from daemon.store import noticebook, outbox, subjects, trail, worklist
+from daemon.store import noticebook, outbox, restored, subjects, trail, worklist
 from daemon.store.identity import notice_id
 
 ACTOR = "sys:duenotice"
@@ -87,6 +87,8 @@ class Writer:
         self._messages: list[dict[str, Any]] = []
         self._renewals: list[dict[str, Any]] = []
         self._moves: list[dict[str, Any]] = []
+        self._doubtful: list[dict[str, Any]] = []
+        self._after = restored.After(tx)
 
     def write(self, unit: Unit, changes: Sequence[Change], rows: Rows) -> None:
         """Take the changes of one unit, in order. `rows`: the unit's notices as they are in this transaction."""
@@ -107,9 +109,10 @@ class Writer:
         """Insert and update what waits."""
         noticebook.add_notices(self.tx, self._notices)
         outbox.add(self.tx, self._messages)
+        outbox.add(self.tx, self._doubtful)
         noticebook.renew_notices(self.tx, self._renewals)
         noticebook.move_messages(self.tx, self._moves)
-        self._notices, self._messages, self._renewals, self._moves = [], [], [], []
+        self._notices, self._messages, self._doubtful, self._renewals, self._moves = [], [], [], [], []
 
     def _append(self, kind: str, unit: Unit, data: Mapping[str, Any], **more: Any) -> str:
         book = self.book
@@ -169,13 +172,23 @@ class Writer:
         data["messages"] = ids_of(self.tx, unit.client, key, places)
         record = self._append("notice", unit, data, card=book.rule.card, commit={"occurrence": text})
         row = self._row(unit, change, key, text, episode, unit.inputs(), record) | {"contacts": contacts, "call": call}
+        doubtful = self._after.is_doubtful(key, row["not_before"])
+        row |= {"next_timer": None} if doubtful else {}
         self._notices.append(row)
         unit.made.append(key)
         self._add_messages(row, places, row["not_before"], row["deadline"], record)
+        if doubtful:
+            self._put_in_doubt(row, len(places))
         if change.stands is Stands.UNKNOWN:
             self._unknown(unit, key, change.why, plan.deadline, record)
         if change.held:
             self._wait_for_release(unit, key, record)
+
+    def _put_in_doubt(self, notice: Mapping[str, Any], count: int) -> None:
+        """Its messages, the last `count` that wait, may have been sent before a restore: they never leave, a person has them."""
+        for _ in range(count):
+            row = self._messages.pop()
+            self._doubtful.append(self._after.in_doubt(row, notice, ACTOR, self.book.now))
 
     def _wait_for_release(self, unit: Unit, notice: str, cause: str) -> None:
         """A correction that its rule holds waits for a person: `notices release --notice`."""

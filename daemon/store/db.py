@@ -61,6 +61,14 @@ KEY_CHECK = "key_check:"
 KEK_HELD = "kek_held"
 """The meta row of the primary key-encryption key that the parent holds from a credential; '' where it can read its file again."""
 
+UNRECONCILED = "unreconciled"
+"""The meta row of a store that was restored (`restored.py`); '' once it has been held against the log."""
+
+RECONCILE = (
+    "the store was restored from a backup and not yet held against the published log; nothing is sent before "
+    "`duenotice restore --reconcile --by NAME --reason TEXT`"
+)
+
 _STATE = "duenotice"
 
 
@@ -207,11 +215,12 @@ class Store:
             kind = CommitLost if storage_refuses(reason) else CommitUnknown
             raise kind(f"commit failed ({reason.orig}); whether it happened is unknown") from reason
 
-    def lock(self, role: str = "all") -> StateLock:
+    def lock(self, role: str = "all", *, restoring: bool = False) -> StateLock:
         """Take the state folder's exclusive lock, as the one parent (on PostgreSQL: the one of this node and role), and start a new
         boot: its earlier leases are void.
 
-        Raises StoreConflict when another parent holds it. The lock ends with `release()` or with the process.
+        Raises StoreConflict when another parent holds it; ConfigError, unless this is for `restoring`, on a store that was
+        restored and not reconciled. The lock ends with `release()` or with the process.
         """
         where = self.folder / (LOCK_NAME if role == "all" else f"{LOCK_NAME}-{self.node}-{role}")
         descriptor = os.open(where, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -222,6 +231,9 @@ class Store:
             raise StoreConflict(f"{where}: another parent holds it, expected to be the only one") from None
         boot = f"{self.node}/{role}/{os.urandom(8).hex()}"
         with self.write() as tx:
+            if not restoring and get_meta(tx, UNRECONCILED):
+                os.close(descriptor)
+                raise ConfigError(RECONCILE)
             put_meta(tx, "boot", boot)
             put_meta(tx, KEK_HELD, self.keyring.primary.id.hex() if self.keyring.fixed else "")
         self.boot = boot

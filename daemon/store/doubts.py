@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, RowMapping, not_, select, update
+from sqlalchemy import Connection, RowMapping, func, not_, select, update
 
 from daemon.model.states import MessageState, with_receipts
 from daemon.store.db import Tx
@@ -82,7 +82,7 @@ def due_doubts(
 ) -> list[RowMapping]:
     """Messages in doubt that have waited for a receipt long enough: those whose gateway, one of `asked`, can say whether it has
     them and whose deadline is not over (`mine`), or all others."""
-    askable = messages.c.gateway.in_(asked) & (messages.c.deadline > now)
+    askable = func.coalesce(messages.c.gateway, "").in_(asked) & (messages.c.deadline > now)
     where = messages.c.state == _S.IN_DOUBT.value, messages.c.due <= now, askable if mine else not_(askable)
     return list(tx.execute(select(messages).where(*where).limit(limit)).mappings())
 

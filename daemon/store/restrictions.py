@@ -107,11 +107,25 @@ def shred(tx: Tx, client: int, *, by: str, reason: str, waiver: str, now: dateti
     reasons = list(_against(tx, client, by, waiver, now))
     if reasons:
         raise StoreConflict(f"client {client} is not shredded: {'; '.join(reasons)}")
-    numbers = list(tx.execute(select(subjects.c.number).where(subjects.c.client == client)).scalars())
     values = tx.execute(select(func.count()).select_from(sealed).where(sealed.c.client == client)).scalar() or 0
     data = {"entries": values, "reason": reason} | ({"waiver": waiver} if waiver else {})
     record = trail.append(tx, "erase.shredded", t=now, actor=f"person:{by}", client=client, data=data)
+    _destroy(tx, client, by, record, now)
+    return record
+
+
+def shred_again(tx: Tx, client: int, *, by: str, now: datetime) -> str:
+    """Destroy anew what a restore has brought back of a client that was shredded before it. Returns the record."""
+    values = tx.execute(select(func.count()).select_from(sealed).where(sealed.c.client == client)).scalar() or 0
+    data = {"entries": values, "reason": "shredded before a restore brought it back"}
+    record = trail.append(tx, "erase.shredded", t=now, actor=f"person:{by}", client=client, data=data)
+    _destroy(tx, client, by, record, now)
+    return record
+
+
+def _destroy(tx: Tx, client: int, by: str, record: str, now: datetime) -> None:
     flush(tx)
+    numbers = list(tx.execute(select(subjects.c.number).where(subjects.c.client == client)).scalars())
     tx.execute(update(sealed).where(sealed.c.client == client).values(bytes=b""))
     _blind(tx, client, numbers)
     gone = {"data_key": None, "commitment_key": None, "shredded_at": micros(now)}
@@ -119,7 +133,6 @@ def shred(tx: Tx, client: int, *, by: str, reason: str, waiver: str, now: dateti
     for row in open_of(tx, client).values():
         _close(tx, row["id"], by, now)
     put_meta(tx, EPOCH, record)
-    return record
 
 
 def _against(tx: Tx, client: int, by: str, waiver: str, now: datetime) -> Iterable[str]:

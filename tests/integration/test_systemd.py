@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 
 from daemon import cli
+from daemon.cli import audit, backup
 from daemon.cli import run as running
 from daemon.settings_files import load_settings
 from tests.files import ROOT
 
 UNITS = sorted((ROOT / "systemd").glob("*.service"))
+DAEMONS = [unit for unit in UNITS if "Type=notify" in unit.read_text()]
+COMMANDS = {"backup": backup.go_backup, "audit": audit.go_verify, "run": running.go_run}
 EXPOSURE = 10
 """In tenths, as `--threshold` counts: 1.0 of 10."""
 
@@ -44,7 +47,7 @@ def test_it_starts_a_command_that_exists(unit: Path) -> None:
     assert program.endswith("/bin/duenotice")
     common, rest = cli.everywhere().parse_known_args(args)
     assert str(common.config).startswith("/etc/duenotice/")
-    assert cli.tree("en", rest[0]).parse_args(rest).go is running.go_run
+    assert cli.tree("en", rest[0]).parse_args(rest).go is COMMANDS[rest[0]]
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
@@ -57,7 +60,12 @@ def test_it_sets_only_what_the_configuration_knows_and_what_it_may_write(unit: P
         assert any(path.is_relative_to(folder) for folder in folders), path
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_every_timer_starts_a_unit_of_its_name() -> None:
+    timers = sorted((ROOT / "systemd").glob("*.timer"))
+    assert {timer.with_suffix(".service") for timer in timers} == set(UNITS) - set(DAEMONS)
+
+
+@pytest.mark.parametrize("unit", DAEMONS, ids=lambda unit: unit.name)
 def test_it_stays_down_where_only_a_person_can_help(unit: Path) -> None:
     assert assigned(unit, "RestartPreventExitStatus") == [str(running.CONFIG)] == [str(cli.UNUSABLE)]
 
