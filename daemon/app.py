@@ -25,7 +25,7 @@ from daemon.polls import Polls
 from daemon.publication import Publication
 from daemon.rules.schema import RuleSet
 from daemon.schedule import Timetable, Waker
-from daemon.server import Running, serve
+from daemon.server import Server
 from daemon.store import clocksteps, trail
 from daemon.store.db import CommitUnknown, StoreBusy, StoreUnusable
 from daemon.store.rows import put_meta
@@ -50,7 +50,7 @@ class App:
         self.parts, self.store, self.clock = parts, parts.store, parts.clock
         self.worlds = worlds_of(self.store, parts.sources)
         self.lead = Lead(parts, lambda digest: self.worlds(digest), lambda: self.timetable())
-        self.deliverer = Deliverer(self.store, parts.routes, self.worlds, self.clock, lease=parts.lease)
+        self.deliverer = Deliverer(self.store, parts.routes, self.worlds, self.clock, rng=parts.rng, lease=parts.lease)
         self.intake = Intake(self.store, self.worlds)
         self.wake = asyncio.Event()
         self.stopping = False
@@ -59,7 +59,7 @@ class App:
         self._probed = self.clock.elapsed()
         self._unusable: StoreUnusable | None = None
         self._away: float | None = None
-        self.web: Running | None = None
+        self.web: Server | None = None
         self.waker: Waker | None = None
         self.passed = self.clock.elapsed()
         self.leads, self.delivers = parts.has("poll"), parts.has("deliver")
@@ -97,7 +97,7 @@ class App:
 
         return await self.lead.wait_for_seat(waiting)
 
-    async def _serve(self) -> Running | None:
+    async def _serve(self) -> Server | None:
         routes = [health.route(lambda: self.clock.elapsed() - self.passed)]
         port = self.parts.health_port
         if self.parts.has("web"):
@@ -106,7 +106,7 @@ class App:
             port = self.parts.port
         elif not port:
             return None
-        return await serve(routes, self.parts.host, port)
+        return await self.parts.listen(routes, self.parts.host, port)
 
     @property
     def ruleset(self) -> RuleSet:

@@ -21,7 +21,7 @@ from daemon.security.keyring import Keyring
 from daemon.settings import Settings, credentials_folder
 from daemon.sources.config import SourceConfig
 from daemon.store.db import Store
-from daemon.transport import BulkTransport, HttpxTransport
+from daemon.transport import BulkTransport, HttpxTransport, Transport
 
 
 def open_keyring(settings: Settings) -> Keyring:
@@ -66,13 +66,16 @@ def parts(
     covers: Callable[[str, date], bool] = lambda feed, day: True,
     since: datetime | None = None,
     reread: Callable[[], Settings] | None = None,
+    transport: Transport | None = None,
+    store: Store | None = None,
 ) -> Parts:
-    """Everything `App` needs; `reread` reads the configuration anew for a reload. Must be called in the loop that will run it.
+    """Everything `App` needs; `reread` reads the configuration anew for a reload; `transport` replaces the network to gateways,
+    `store` the configured one. Must be called in the loop that will run it.
 
     Raises ConfigError before any work.
     """
     credentials = credentials_folder(os.environ)
-    store = open_store(settings)
+    store = store or open_store(settings)
     configs, secrets = source_configs(settings)
     people = HttpxTransport()
     bulk = BulkTransport(connections=sum(one.connections for one in settings.gateways.values()) or 1)
@@ -87,7 +90,7 @@ def parts(
         secrets=secrets,
         log_level=settings.log.level,
     )
-    routes = open_routes(settings, store, bulk, credentials)
+    routes = open_routes(settings, store, transport or bulk, credentials)
     heads = settings.path(settings.trail.heads)
     heads.parent.mkdir(parents=True, exist_ok=True)
     return Parts(

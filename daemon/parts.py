@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -13,6 +14,7 @@ from daemon.children import ChildConfig
 from daemon.clock import Clock
 from daemon.deliver import LEASE
 from daemon.deliver.routes import Routes
+from daemon.server import Listen, serve
 from daemon.sources.reading import Source
 from daemon.store.db import Store
 
@@ -25,7 +27,8 @@ class Parts:
     """`rules` reads the rule folder and its approvals anew; `covers` limits what is polled, `since` says from when on (the demo).
     `changed` names the sections of the configuration that only a restart takes over. `calling` carries pages to people.
     `publish_every`, `pass_every`: seconds between publications, and between passes that nothing wakes. `health_port`: of
-    `/health` in a role that takes no callbacks, 0: none. `lease`: how long a claim holds."""
+    `/health` in a role that takes no callbacks, 0: none. `lease`: how long a claim holds. `listen` and `rng` (of waits) are
+    those of the real world, unless a rehearsal hands in its own."""
 
     store: Store
     clock: Clock
@@ -46,6 +49,8 @@ class Parts:
     publish_every: float = 60.0
     pass_every: float = 1.0
     lease: timedelta = LEASE
+    listen: Listen = serve
+    rng: random.Random | None = None
     changed: Callable[[], Sequence[str]] = list
     calling: Calling | None = None
     closers: Sequence[Callable[[], object]] = field(default_factory=tuple)

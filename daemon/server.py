@@ -11,7 +11,7 @@ import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import uvicorn
@@ -61,6 +61,21 @@ class Route:
     cap: int = BODY_CAP
 
 
+class Server(Protocol):
+    """Something that answers on `port`, until it is stopped."""
+
+    @property
+    def port(self) -> int: ...
+
+    async def stop(self) -> None: ...
+
+
+class Listen(Protocol):
+    """What `serve` does, for those that can be put on a network of their own."""
+
+    async def __call__(self, routes: Sequence[Route], host: str, port: int, *, grace: float = 5.0) -> Server: ...
+
+
 class Running:
     """A server that accepts connections; `port` is the real one, also where 0 was asked for."""
 
@@ -68,7 +83,12 @@ class Running:
         self._server = server
         self._task = task
         self.host = host
-        self.port = port
+        self._port = port
+
+    @property
+    def port(self) -> int:
+        """The real one."""
+        return self._port
 
     async def stop(self) -> None:
         """Stop accepting, let requests under way end within the grace given to `serve`, close all connections."""

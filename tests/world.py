@@ -18,14 +18,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
-from unittest import mock
 
 from sqlalchemy import Connection, select
 
 from daemon.activation import Rulebook
 from daemon.app import App, Parts
 from daemon.app_parts import open_sources, ruleset_of
-from daemon.children import Child, ChildConfig, Done, Job, run
+from daemon.children import ChildConfig
 from daemon.clock import SHANGHAI, SteppedClock, from_micros
 from daemon.deliver import Deliverer
 from daemon.deliver.routes import Gateway, Routes
@@ -35,6 +34,7 @@ from daemon.demo.files_out import SJSFX, write_csv, write_dbf
 from daemon.demo.holdings import WINDOW_COLUMNS, window_rows
 from daemon.demo.public import read_public
 from daemon.intake import Intake
+from daemon.rehearse.inline import InlineChild
 from daemon.report.completeness import completeness
 from daemon.rules.load import Loaded, load, read_folder
 from daemon.schedule import Timetable
@@ -211,37 +211,6 @@ class Flaky:
             raise error
 
 
-class HereChild(Child):
-    """A poll child in this process: takes a Job, runs it at once, answers with its Done."""
-
-    def __init__(self, worlds: Callable[[str], World]) -> None:
-        self.worlds, self.first_only = worlds, False
-        self.job: Job | None = None
-        self.since = 0.0
-        self._done: Done | None = None
-
-    @property
-    def free(self) -> bool:
-        return self.job is None
-
-    @property
-    def is_lost(self) -> bool:
-        return False
-
-    def give(self, job: Job, elapsed: float) -> None:
-        self.job, self.since = job, elapsed
-        self._done = run(self.worlds(job.rule_set), job)
-
-    def result(self) -> Done | None:
-        done, self._done = self._done, None
-        if done is not None:
-            self.job = None
-        return done
-
-    def stop(self, grace: float = 5.0) -> None:
-        self.job = None
-
-
 class SteppedStore(Store):
     """A store that says when something is committed, and leaves the lock without resting."""
 
@@ -297,7 +266,7 @@ class _NoServer:
         """Nothing to stop."""
 
 
-async def _no_server(*_: object) -> _NoServer:
+async def _no_server(*_: object, **__: object) -> _NoServer:
     return _NoServer()
 
 
@@ -364,10 +333,9 @@ class Play:
         self.store = SteppedStore.open(self.folder / "state", keyring=keyring(), node="n1", url=self.url)
         self.store.rest = lambda held: None
         self.app = HereApp(self._parts(), self.scenario.feeds)
-        with mock.patch("daemon.app.serve", _no_server):
-            await self.app.start()
+        await self.app.start()
         if not self.scenario.children:
-            self.app.polls.children = [HereChild(self.app.worlds)]
+            self.app.polls.children = [InlineChild(self.app.worlds)]
         self.store.step = self._step
         self.channel.step = self._step
         try:
@@ -416,6 +384,7 @@ class Play:
             poll_children=2 if self.scenario.children else 0,
             covers=lambda feed, day: feed in self.scenario.feeds and day in self.scenario.days,
             since=self.scenario.since,
+            listen=_no_server,
         )
 
     def _routes(self) -> Routes:

@@ -34,7 +34,7 @@ TOKENS_A_DAY = 2000
 def profile_of(settings: CarrierSettings) -> Profile:
     """The named profile with what the settings replace of it."""
     profile = PROFILES[settings.profile]
-    given = {key: getattr(settings, key) for key in ("shares", "faults", "per_second")}
+    given = {key: getattr(settings, key) for key in ("shares", "faults", "per_second", "stall_seconds")}
     return replace(profile, **{key: value for key, value in given.items() if value is not None})
 
 

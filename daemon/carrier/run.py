@@ -15,27 +15,35 @@ from daemon.carrier.platform import Platform, Weather, profile_of
 from daemon.carrier.push import Pusher
 from daemon.carrier.settings import CarrierSettings
 from daemon.clock import Clock, RealClock, SteppedClock
-from daemon.server import Running, serve
-from daemon.transport import HttpxTransport
+from daemon.server import Listen, Server, serve
+from daemon.transport import HttpxTransport, Transport
 
 
 class Carrier:
     """One stand-in in this loop. Started again on the same ledger it goes on where it was: token, time, callbacks."""
 
-    def __init__(self, settings: CarrierSettings) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: CarrierSettings,
+        *,
+        clock: Clock | None = None,
+        transport: Transport | None = None,
+        listen: Listen = serve,
+    ) -> None:
+        """`clock`, `transport`, `listen` replace its own clock, and the network: then its time and its answers are the caller's."""
+        self._settings, self._listen = settings, listen
         profile = profile_of(settings)
         self._ledger = Ledger(settings.state, profile.gather)
-        self.clock = _clock(settings, self._ledger.get("now"))
+        self.clock = clock or _clock(settings, self._ledger.get("now"))
         weather = Weather(profile, settings.repeat)
-        self._transport = HttpxTransport(connections=8)
+        self._transport = transport or HttpxTransport(connections=8)
         self._pusher = Pusher(
             self._ledger, self.clock, self._transport, weather, settings.chatbot_id, settings.callback_token
         )
         self._pusher.notify_url = settings.notify_url or self._ledger.get("notify_url") or ""
         self._platform = Platform(settings, weather, self._ledger, self.clock, self._pusher.wake)
         self._control = Control(settings, weather, self._ledger, self.clock, self._pusher)
-        self._servers: list[Running] = []
+        self._servers: list[Server] = []
         self._pushing: asyncio.Task[None] | None = None
 
     @property
@@ -47,8 +55,10 @@ class Carrier:
         """Listen on both ports and begin to push. Raises OSError where a port cannot be had, with nothing left open."""
         host = self._settings.host
         try:
-            self._servers.append(await serve(self._platform.routes(), host, self._settings.port, grace=1.0))
-            self._servers.append(await serve(self._control.routes(), host, self._settings.control_port, grace=1.0))
+            self._servers.append(await self._listen(self._platform.routes(), host, self._settings.port, grace=1.0))
+            self._servers.append(
+                await self._listen(self._control.routes(), host, self._settings.control_port, grace=1.0)
+            )
         except BaseException:
             await self.stop()
             raise

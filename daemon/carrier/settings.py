@@ -20,8 +20,8 @@ class CarrierSettings:
     """`state`: the SQLite file. `notify_url`: the address under which callbacks are posted, or '' until the control
     port is told it. `mode`: `stepped`: the time is set through the control port, from `start` on; `real`: the wall
     clock. `repeat`: what a messageId taken before gets: the same answer and nothing more (honour), a second delivery
-    (ignore), or errorCode 20003 (refuse). `shares`, `faults`, `per_second` replace those of `profile`. `forbidden`:
-    words that get errorCode 60001. `secrets` here are made up: this platform reaches nobody."""
+    (ignore), or errorCode 20003 (refuse). `shares`, `faults`, `per_second`, `stall_seconds` replace those of `profile`.
+    `forbidden`: words that get errorCode 60001. `secrets` here are made up: this platform reaches nobody."""
 
     state: Path
     app_id: str = "duenotice"
@@ -41,6 +41,7 @@ class CarrierSettings:
     shares: Mapping[str, float] | None = None
     faults: Mapping[str, float] | None = None
     per_second: int | None = None
+    stall_seconds: float | None = None
     forbidden: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -102,7 +103,7 @@ def load(path: Path, **given: Any) -> CarrierSettings:
 
 
 def _expected(key: str) -> Any:
-    if key in ("port", "control_port", "seed", "per_second"):
+    if key in ("port", "control_port", "seed", "per_second", "stall_seconds"):
         return int
     if key in ("shares", "faults"):
         return dict

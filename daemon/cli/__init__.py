@@ -46,6 +46,9 @@ class Noun:
 
 NOUNS: Mapping[str, Noun] = {
     "demo": Noun("demo", "用真实交易日演示全流程", "the whole loop on real sample days"),
+    "rehearse": Noun(
+        "rehearse", "在最坏情形下排演一个交易日", "a trading day in the worst weather, held against the promises"
+    ),
     "init": Noun("init", "建立新安装：配置、规则、模板、密钥", "a new installation: config, rules, templates, keys"),
     "check": Noun("check", "检查一切可能出错之处", "everything that can be wrong"),
     "run": Noun("run", "运行守护进程", "the daemon"),

@@ -178,7 +178,7 @@ class Driver:
         await self.carrier.start()
         settings = self.settings_of(self.carrier.ports["platform"])
         since = start_of(self.plan.days[0])
-        self.app = App(parts(settings, self.clock, covers=covers(self.plan), since=since))
+        self.app = self._app(settings, since)
         await self.app.start()
         try:
             assert self.app.web is not None
@@ -189,6 +189,10 @@ class Driver:
         finally:
             await self.app.close()
             self.carrier.stop()
+
+    def _app(self, settings: Settings, since: datetime) -> App:
+        """The daemon that lives the days."""
+        return App(parts(settings, self.clock, covers=covers(self.plan), since=since))
 
     async def _steps(self) -> None:
         end = start_of(self.plan.days[-1]) + TAIL
@@ -202,17 +206,17 @@ class Driver:
     async def _quiet(self) -> datetime | None:
         """Passes until nothing is left to do at this moment, here and at the carrier; the carrier's next instant."""
         while True:
+            self.app.wake.clear()
             done = await self.app.pass_()
             if self.app.busy:
                 await asyncio.sleep(0.005)
                 continue
             state = await self.carrier.tell("state", {})
-            if done == 0 and state["pending"] == 0:
+            if done == 0 and state["pending"] == 0 and not self.app.wake.is_set():  # set: a receipt came after that pass
                 return datetime.fromisoformat(state["next"]) if state["next"] else None
             if done == 0:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.app.wake.wait(), 0.05)
-            self.app.wake.clear()
 
     async def _step(self, now: datetime) -> None:
         self.say(self.clock.now(), now)

@@ -54,7 +54,7 @@ def secrets_of(plan: Plan) -> dict[str, str]:
     return {name: (plan.folder / f"{name}.txt").read_text() for name in SECRETS}
 
 
-def settings_for(plan: Plan, rules: Path) -> Callable[[int], Settings]:
+def settings_for(plan: Plan, rules: Path, connections: int = 50) -> Callable[[int], Settings]:
     """Writes the demo's configuration, which every command takes by `--config`, for the port the carrier got, and reads it."""
 
     def settings(port: int) -> Settings:
@@ -63,7 +63,7 @@ def settings_for(plan: Plan, rules: Path) -> Callable[[int], Settings]:
         main = MAIN.format(rules=json.dumps(str(rules.resolve())))
         repeat = {"honour": "yes", "ignore": "no", "refuse": "no"}[plan.repeat]
         write_private(config / "duenotice.yaml", main)
-        write_private(config / "channels.yaml", CHANNELS.format(port=port, repeat=repeat))
+        write_private(config / "channels.yaml", CHANNELS.format(port=port, repeat=repeat, connections=connections))
         write_private(config / "sources.yaml", SOURCES)
         write_private(config / "carriers.yaml", CARRIERS)
         return load_settings(config / "duenotice.yaml")
@@ -95,7 +95,7 @@ gateways:
     signature: 示例证券
     repeat: "{repeat}"
     timeout: 15s
-    connections: 50
+    connections: {connections}
     doubt_wait: 60s
 channels:
   rcs: [telecom]
