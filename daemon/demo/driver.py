@@ -212,7 +212,8 @@ class Driver:
                 await asyncio.sleep(0.005)
                 continue
             state = await self.carrier.tell("state", {})
-            if done == 0 and state["pending"] == 0 and not self.app.wake.is_set():  # set: a receipt came after that pass
+            came = self.app.wake.is_set()  # a receipt, after that pass
+            if done == 0 and state["pending"] == 0 and not came:
                 return datetime.fromisoformat(state["next"]) if state["next"] else None
             if done == 0:
                 with contextlib.suppress(TimeoutError):
