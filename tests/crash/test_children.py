@@ -11,11 +11,12 @@ from pathlib import Path
 from daemon.children import Job
 from daemon.model.states import PollState
 from daemon.polls import Polls
+from daemon.rehearse.inline import InlineChild
 from daemon.schedule import Timetable
 from daemon.store import ledger
 from tests.builders_store import new_store
 from tests.scenarios.plays import BASE
-from tests.world import HereChild, Play, at, shipped
+from tests.world import Play, at, shipped
 
 
 def kill_waiting(play: Play) -> None:
@@ -32,7 +33,7 @@ def test_children_that_die_while_they_wait_are_replaced(tmp_path: Path) -> None:
     assert Play.new(scenario, tmp_path / "w").run() == whole
 
 
-class StuckChild(HereChild):
+class StuckChild(InlineChild):
     """Takes a poll and never answers; replaced, it is free again."""
 
     def __init__(self) -> None:
