@@ -5,6 +5,7 @@ So a seed gives the same day again: clients, handsets, faults, receipts, and the
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +18,7 @@ from daemon.carrier.run import Carrier
 from daemon.carrier.settings import CarrierSettings
 from daemon.clock import SteppedClock
 from daemon.compose import parts
-from daemon.demo.driver import CarrierProcess, Driver, Plan, covers, start_of
+from daemon.demo.driver import PATIENCE, CarrierProcess, Driver, Plan, covers, start_of
 from daemon.demo.setup import prepare, secrets_of, settings_for
 from daemon.rehearse.inline import InlineChild
 from daemon.rehearse.network import Network
@@ -38,8 +39,10 @@ class VirtualClock(SteppedClock):
 class CarrierHere(CarrierProcess):
     """The stand-in carrier in this loop, reached over a network of its own."""
 
+    network_of: type[Network] = Network
+
     def __init__(self, plan: Plan) -> None:
-        network = Network()
+        network = self.network_of()
         super().__init__(plan, network, secrets_of(plan))
         self.network: Network = network
         self.carrier: Carrier
@@ -97,6 +100,16 @@ class Rehearsal(Driver):
     """The demo's driver over a carrier in this loop."""
 
     carrier: CarrierHere
+
+    async def _step(self, now: datetime) -> None:
+        """As the demo, then every receipt of the new instant comes in: one that meets a timer there is always the first.
+
+        Raises TimeoutError where the daemon does not take them.
+        """
+        await super()._step(now)
+        async with asyncio.timeout(PATIENCE):
+            while (await self.carrier.tell("state", {}))["pending"]:  # noqa: ASYNC110 - the carrier is asked, it does not tell
+                await asyncio.sleep(0.001)  # the daemon keeps receipts in a thread
 
     def _app(self, settings: Settings, since: datetime) -> App:
         network, seed = self.carrier.network, self.plan.seed
