@@ -31,6 +31,7 @@ from daemon.audit.tree import (
     EMPTY_ROOT,
     WIDTH,
     Growing,
+    Read,
     bundle_path,
     decode_bundle,
     encode_bundle,
@@ -122,6 +123,18 @@ class HeadStore:
 
 def _show(head: Checkpoint | None) -> str:
     return "none" if head is None else f"{head.size} {head.root.hex()[:16]}"
+
+
+def check_store(store: TrailStore, read: Read, size: int) -> None:
+    """Hold the store against a log of `size` records: it has as many, the last ones are the same. Raises LogBroken where the
+    database is from another time, at the start or because another one has taken its place."""
+    have = store.size()
+    if have < size:
+        raise LogBroken(f"the store has {have} records with an index, the log {size}")
+    first = (size - 1) // WIDTH * WIDTH if size else 0
+    last = read_bundle(read, first // WIDTH, size - first) if size else []
+    if list(store.indexed(first, size - first)) != last:
+        raise LogBroken(f"the last {size - first} records of the log are not those of the store")
 
 
 class LogFolder:
@@ -224,6 +237,7 @@ class Publisher:
         return count
 
     def _batch(self, head: Checkpoint, limit: int) -> tuple[Checkpoint, int]:
+        check_store(self._store, self._files.read, head.size)
         self._sequence(limit)
         records = self._store.indexed(head.size, limit)
         if not records:
@@ -337,7 +351,7 @@ class Publisher:
             self._refuse(f"the checkpoint has {published.size} records, the head store {head.size}", "head store")
         try:
             on_disk = Growing.at(self._files.read, head.size).root()
-            edge = self._edge(head)
+            self._edge(head)
             before = EMPTY_ROOT
             if published is not None and published.size:
                 before = subtree(self._files.read, head.size, 0, published.size)
@@ -347,10 +361,10 @@ class Publisher:
             self._refuse(f"the {head.size} records of the log are not those of the head store", "log")
         if published is not None and before != published.root:
             self._refuse(f"the checkpoint of {published.size} is not the beginning of the log", "log")
-        if self._store.size() < head.size:
-            self._refuse(f"the store has {self._store.size()} records with an index, the log {head.size}", "store")
-        if list(self._store.indexed(head.size - len(edge), len(edge))) != edge:
-            self._refuse(f"the last {len(edge)} records of the log are not those of the store", "store")
+        try:
+            check_store(self._store, self._files.read, head.size)
+        except LogBroken as reason:
+            self._refuse(str(reason), "store")
 
     def _published(self) -> Checkpoint | None:
         try:

@@ -232,6 +232,29 @@ def test_a_store_with_another_history_is_refused(tmp_path: Path) -> None:
         publisher(folder, MemoryTrail(other, _all(other)))
 
 
+@pytest.mark.parametrize("count", [30, 256, 300, 512])
+def test_a_history_that_differs_in_its_last_records_alone_is_refused(tmp_path: Path, count: int) -> None:
+    drain(publisher(tmp_path, MemoryTrail(chain(count))))
+    other = [*chain(count - 1), record(9_000)]
+    with pytest.raises(ConfigError, match="not those of the store"):
+        publisher(tmp_path, MemoryTrail(other, _all(other)))
+
+
+@pytest.mark.parametrize("later", [0, 1, 15])
+def test_an_older_database_in_the_place_of_the_one_it_began_with_stops_publication(tmp_path: Path, later: int) -> None:
+    """As where a standby that lags takes over: what it lacks is in the log already."""
+    trail = MemoryTrail(chain(30))
+    made = publisher(tmp_path, trail)
+    drain(made)
+    before = files_of(tmp_path / "log")
+    trail.rows, trail.index_of = chain(20), _all(chain(20))
+    trail.rows += [record(900 + number) for number in range(later)]
+    with pytest.raises(LogBroken, match="the store has 20 records with an index, the log 30"):
+        made.publish()
+    assert files_of(tmp_path / "log") == before
+    assert trail.size() == 20, "no record gets an index that the log has given to another"
+
+
 def test_a_log_folder_from_an_old_backup_is_refused(tmp_path: Path) -> None:
     folder, trail, old = grown(tmp_path)
     shutil.rmtree(folder / "log")
