@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 
-from daemon import alarms, sdnotify
+from daemon import alarms, history, sdnotify
 from daemon.app_parts import worlds_of
 from daemon.channels.channel import Received
 from daemon.clock import RealClock, micros
@@ -76,6 +76,8 @@ class App:
         now = self.clock.now()
         if self.leads:
             self.lead.start(now)
+        else:
+            await asyncio.to_thread(self._hold_against_log)
         self.web = await self._serve()
         port = self.web.port if self.web is not None else 0
         data = {"boot": self.store.boot, "role": self.parts.role}
@@ -184,8 +186,8 @@ class App:
         """Passes until told to stop, then drain: no new poll, what is in `sending` settles, the log is published.
 
         Raises StoreUnusable where the store's storage refuses: what cannot be recorded is not sent, so nothing goes on;
-        StoreBusy or CommitUnknown where it gave no transaction for `AWAY` seconds; StoreConflict where another process has
-        taken the seat.
+        StoreBusy or CommitUnknown where it gave no transaction for `AWAY` seconds; ConfigError where it comes back from another
+        time than the log; StoreConflict where another process has taken the seat.
         """
         if self.leads:
             self.waker = Waker(self.timetable(), self.wake.set)
@@ -196,7 +198,10 @@ class App:
         try:
             await self._passes(watchdog)
         except StoreUnusable as broken:
-            await self._give_up(broken)
+            await self._give_up(f"the store cannot be written, nothing is sent, the daemon stops: {broken}")
+            raise
+        except ConfigError as other:
+            await self._give_up(f"the daemon stops: {other}")
             raise
         finally:
             if people is not None:
@@ -206,6 +211,8 @@ class App:
     async def _passes(self, watchdog: float | None) -> None:
         while not self.stopping:
             try:
+                if self._away is not None:  # what comes back may be another database, a standby that lagged
+                    await asyncio.to_thread(self._hold_against_log)
                 busy = await self.pass_()
                 if self._unusable is not None:
                     raise self._unusable
@@ -234,6 +241,9 @@ class App:
             raise reason
         await asyncio.sleep(LOOK_AGAIN)
 
+    def _hold_against_log(self) -> None:
+        history.hold_against(self.parts.log_dir, self.parts.origin, self.store)
+
     def _probe(self) -> None:
         """Write a little now and then: a daemon that has nothing to do must know, too, that its store takes no commit."""
         if self.clock.elapsed() - self._probed >= PROBE:
@@ -241,10 +251,9 @@ class App:
                 put_meta(tx, "probed", str(micros(self.clock.now())))
             self._probed = self.clock.elapsed()
 
-    async def _give_up(self, broken: StoreUnusable) -> None:
+    async def _give_up(self, sentence: str) -> None:
         """Say so where no page can be kept, and let go without a word to the store: what is in `sending` the next boot brings
         into doubt."""
-        sentence = f"the store cannot be written, nothing is sent, the daemon stops: {broken}"
         alarms.call(sentence, key="store")
         if self.web is not None:
             await self.web.stop()
