@@ -7,13 +7,13 @@ the SHA-256 of each. Nothing in it is a key. For PostgreSQL, `pg_dump` and the s
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import json
 import os
 import shutil
 import tarfile
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,10 +22,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from daemon.errors import ConfigError, SealBroken
+from daemon.errors import ConfigError, SealBroken, StoreConflict
 from daemon.security.envelope import aad
 from daemon.security.keyring import Keyring
 from daemon.security.stream import open_stream, seal_stream, sync_folder
+from daemon.store import restored
+from daemon.store.db import Store
 from daemon.store.engine import FILE_NAME
 from daemon.store.snapshot import check_database, copy_database
 
@@ -52,12 +54,12 @@ def make(
     state: Path, log: Path, out: Path, keyring: Keyring, *, node: str, origin: str, now: datetime, progress: Progress
 ) -> Manifest:
     """Write a backup beside its name, sync it, read it back, and give it its name. Raises FileExistsError where there is one,
-    ConfigError where what was written does not read back as what was copied."""
+    StoreConflict while another one is made, ConfigError where what was written does not read back as what was copied."""
     if out.exists():
         raise FileExistsError(17, "there is a file already, expected a new name", str(out))
     partial = out.with_name(f"{out.name}.partial")
-    with tempfile.TemporaryDirectory(prefix="backup-", dir=state) as name:
-        copied = Path(name) / FILE_NAME
+    with workplace(state, "backup.tmp") as work:
+        copied = work / FILE_NAME
         copy_database(state, copied, lambda done, whole: progress("copy", done, whole))
         said = Manifest(now.isoformat(), node, origin, {})
         try:
@@ -67,13 +69,35 @@ def make(
                     seal_stream(keyring.primary, source, target, AAD)
                 target.flush()
                 os.fsync(target.fileno())
-            check(partial, keyring, said, Path(name), progress)
+            check(partial, keyring, said, work, progress)
             partial.replace(out)
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
     sync_folder(out.absolute().parent)
     return said
+
+
+@contextmanager
+def workplace(parent: Path, name: str) -> Iterator[Path]:
+    """A folder to work in, for one process at a time, empty at first: what one that was killed has left, a copy of the database,
+    goes. Raises StoreConflict where another process works there."""
+    descriptor = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreConflict(f"{parent / name}: another process works there, expected to be the only one") from None
+        folder = parent / name
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -166,28 +190,38 @@ def check(path: Path, keyring: Keyring, said: Manifest | None, work: Path, progr
 
 def unpack(path: Path, keyring: Keyring, state: Path, log: Path, progress: Progress) -> Manifest:
     """Lay a backup out: database and sheets into a new state folder, the log's files too where there is no log yet. Nothing is
-    there under its name before all has been read. Raises as `check`, and FileExistsError where there is a state already."""
+    there under its name before all has been read, and the database is marked as not reconciled. Raises as `check`,
+    FileExistsError where there is a state already, StoreConflict where another one is being laid out there."""
     if state.exists() and any(state.iterdir()):
         raise FileExistsError(17, "holds something, expected no state folder, or an empty one", str(state))
     state.parent.mkdir(parents=True, exist_ok=True)
     keep_log = log.exists() and any(log.iterdir())
-    with tempfile.TemporaryDirectory(prefix="restore-", dir=state.parent) as name:
-        work = Path(name)
+    with workplace(state.parent, "restore.tmp") as work:
         found = _walk(path, keyring, lambda member: work / member, progress)
         check_database(work / FILE_NAME)
-        if state.exists():
-            state.rmdir()
         whole = work / "state"
         whole.mkdir(mode=0o700)
         for part in (FILE_NAME, "sheets"):
             if (work / part).exists():
                 (work / part).rename(whole / part)
+        _mark(whole, keyring, found.node)
+        if state.exists():
+            state.rmdir()
         if (work / "log").exists() and not keep_log:
             log.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(work / "log", log, dirs_exist_ok=True)
         whole.rename(state)
     sync_folder(state.parent)
     return found
+
+
+def _mark(state: Path, keyring: Keyring, node: str) -> None:
+    store: Store = Store.open(state, keyring=keyring, node=node)
+    try:
+        with store.write() as tx:
+            restored.mark_unreconciled(tx)
+    finally:
+        store.close()
 
 
 def _walk(path: Path, keyring: Keyring, where: Callable[[str], Path | None], progress: Progress) -> Manifest:

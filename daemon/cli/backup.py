@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,14 +109,11 @@ def go_restore(args: argparse.Namespace) -> int:
 
 def _unpack(args: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     from daemon import backup
-    from daemon.store import restored
 
     state = settings.path(settings.state)
     found = backup.unpack(
         args.file, place.keyring_of(settings), state, settings.path(settings.trail.folder), _progress(screen)
     )
-    with place.store_of(settings) as store, store.write() as tx:
-        restored.mark_unreconciled(tx)
     screen.progress("")
     screen.line(_members(screen, found))
     screen.line(
@@ -180,8 +176,8 @@ def _drill(args: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     keyring = place.keyring_of(settings)
     with place.store_of(settings) as live:
         place.record_access(live, args, "drill")
-    with tempfile.TemporaryDirectory(prefix="drill-", dir=settings.path(settings.state)) as name:
-        state, log = Path(name) / "state", Path(name) / "log"
+    with backup.workplace(settings.path(settings.state), "drill.tmp") as work:
+        state, log = work / "state", work / "log"
         found = backup.unpack(args.drill, keyring, state, log, _progress(screen))
         store: Store = Store.open(state, keyring=keyring, node="drill")
         try:

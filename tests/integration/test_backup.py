@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,7 @@ from sqlalchemy import select
 
 from daemon import backup
 from daemon.cli import main
-from daemon.errors import ConfigError, SealBroken
+from daemon.errors import ConfigError, SealBroken, StoreConflict
 from daemon.security.keyring import Keyring
 from daemon.store import trail
 from daemon.store.db import Store
@@ -130,6 +132,41 @@ def test_nothing_is_laid_over_a_state_or_a_log_that_is_there(sealed: Path, tmp_p
     assert (state / "x").read_text() == "kept"
     with pytest.raises(FileExistsError):
         backup.make(state, log, sealed, keyring(), node="n1", origin="x/log", now=NOW, progress=quiet)
+
+
+def test_what_is_unpacked_has_never_been_without_its_mark(sealed: Path, tmp_path: Path) -> None:
+    backup.unpack(sealed, keyring(), tmp_path / "again", tmp_path / "log", quiet)
+    store = Store.open(tmp_path / "again", keyring=keyring(), node="n1")
+    with pytest.raises(ConfigError, match="restore --reconcile"):
+        store.lock()
+    store.close()
+
+
+def test_a_backup_that_was_killed_leaves_no_copy_of_the_database_for_long(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "state")
+    note(store)
+    pid = os.fork()
+    if not pid:
+        made(store, tmp_path / "one.backup", lambda what, done, whole: os.kill(os.getpid(), signal.SIGKILL))
+        os._exit(0)
+    os.waitpid(pid, 0)
+    left = tmp_path / "state" / "backup.tmp"
+    assert (left / "duenotice.db").exists() and not (tmp_path / "one.backup").exists()
+    made(store, tmp_path / "one.backup")
+    assert not left.exists()
+    store.close()
+
+
+def test_two_backups_at_once_do_not_share_a_copy(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "state")
+
+    def second(what: str, done: int, whole: int) -> None:
+        with pytest.raises(StoreConflict, match="another process works there"):
+            made(store, tmp_path / "two.backup")
+
+    made(store, tmp_path / "one.backup", second)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.backup", "state"]
+    store.close()
 
 
 @pytest.fixture(scope="module")

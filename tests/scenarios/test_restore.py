@@ -20,7 +20,7 @@ from daemon.audit.folder import verify_folder
 from daemon.errors import ConfigError
 from daemon.publish import HeadStore
 from daemon.reconcile import Reconciled, reconcile
-from daemon.store import acts, consents, restored
+from daemon.store import acts, consents
 from daemon.store.consents import Said
 from daemon.store.tables import notices, tasks
 from tests.builders_store import keyring
@@ -58,10 +58,6 @@ def restore(crashed: Path, copy: Path, work: Path) -> Path:
     shutil.copytree(crashed, place)
     shutil.rmtree(place / "state")
     backup.unpack(file, keyring(), place / "state", place / "trail", quiet)
-    store = opened(place)
-    with store.write() as tx:
-        restored.mark_unreconciled(tx)
-    store.close()
     return place
 
 
