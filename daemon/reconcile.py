@@ -29,6 +29,11 @@ from daemon.world import World
 STEP, PART = 500, 50
 """Records read at once; notices closed in one transaction."""
 
+UNTOUCHED = (
+    "the store was not unpacked by `duenotice restore` and is not behind the log: what is due would be put in doubt for nothing. "
+    "Where its database was brought back by other means (pg_dump, a copy of the disk), say so: --restored"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
@@ -54,14 +59,16 @@ def reconcile(
     by: str,
     reason: str,
     now: datetime,
+    restored_otherwise: bool = False,
     progress: Callable[[int, int], None] = lambda done, whole: None,
 ) -> Reconciled:
-    """Bring a restored store up to the log. Each step can be repeated: a second run goes on where a first one stopped. Raises
-    ConfigError where log, heads and store are not of one history."""
+    """Bring a restored store up to the log. Each step can be repeated: a second run goes on where a first one stopped, and no
+    parent starts between them. `restored_otherwise`: a person says that the database was brought back, where nothing shows it.
+    Raises ConfigError where log, heads and store are not of one history, or nothing shows that the store was restored."""
     head, size = _head(store, heads, origin)
     _same_history(store, log, head, size)
     told = Told()
-    start = _first(store)
+    start = _first(store, size < head.size or restored_otherwise)
     for index, part in _later(log, head.size, start):
         if index + len(part) > size:
             new = part[max(0, size - index) :]
@@ -71,14 +78,14 @@ def reconcile(
             told.hear(leaf)
         progress(index + len(part), head.size)
     outcomes = _close(store, worlds, told, by, now)
-    return _end(store, told, outcomes, head.size - size, by, reason, now)
+    return _end(store, told, outcomes, max(0, head.size - size), by, reason, now)
 
 
 def lacking(store: Store, log: Path, heads: HeadStore, origin: str) -> int:
     """How many records the log has after those of a store that was unpacked from a backup. Raises ConfigError as `reconcile`."""
     head, size = _head(store, heads, origin)
     _same_history(store, log, head, size)
-    return head.size - size
+    return max(0, head.size - size)
 
 
 def _head(store: Store, heads: HeadStore, origin: str) -> tuple[Checkpoint, int]:
@@ -86,30 +93,37 @@ def _head(store: Store, heads: HeadStore, origin: str) -> tuple[Checkpoint, int]
     size = trail.TrailStore(store).size()
     if head is None:
         raise ConfigError(f"log {origin}: the head store knows no head; bring it back, it lies apart from the state")
-    if size > head.size:
-        raise ConfigError(f"log {origin}: the store has {size} records with an index, the head store {head.size}")
     return head, size
 
 
-def _first(store: Store) -> int:
-    """From which index on the log is news: after what the backup had."""
+def _first(store: Store, brought_back: bool) -> int:
+    """From which index on the log is news: after what the backup had. Marks a store that was brought back by other means."""
     with store.write() as tx:
+        if not restored.is_marked(tx):
+            if not brought_back:
+                raise ConfigError(UNTOUCHED)
+            restored.mark_unreconciled(tx)
         return restored.news_from(tx)
 
 
 def _same_history(store: Store, log: Path, head: Checkpoint, size: int) -> None:
-    """The log is whole and signed, its first records are the store's. Raises ConfigError."""
+    """The log is whole and signed, its first records are the store's, as far as both go. Raises ConfigError."""
     keys = [VerifierKey(head.origin, key.public) for key in store.keyring.signing_keys]
     report = verify_folder(log, keys)
     if not report.ok:
         bad = next(check for check in report.checks if check.ok is False)
         raise ConfigError(f"log folder {log}: {bad.name}: {bad.detail}; `duenotice audit verify` says more")
+    if report.head is not None and report.head.size > head.size:
+        raise ConfigError(
+            f"log {head.origin}: the checkpoint has {report.head.size} records, the head store {head.size}"
+        )
     read = folder_reader(log)
     if root(read, head.size) != head.root:
         raise ConfigError(f"log folder {log}: its {head.size} records are not those of the head store")
     tree, source = Growing(), trail.TrailStore(store)
+    size = min(size, head.size)  # what has its index and was not published yet is published next
     while tree.size < size:
-        for record in source.indexed(tree.size, STEP):
+        for record in source.indexed(tree.size, min(STEP, size - tree.size)):
             tree.append(leaf_hash(record))
     if size and tree.root() != subtree(read, head.size, 0, size):
         raise ConfigError(f"the first {size} records of the log are not those of the store: another history")

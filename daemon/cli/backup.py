@@ -45,6 +45,11 @@ def add(parsers: Any) -> None:
     what.add_argument(
         "--drill", type=Path, metavar="FILE", help="read a backup whole, beside what runs; say what it lacks"
     )
+    restore.add_argument(
+        "--restored",
+        action="store_true",
+        help="with --reconcile: the database was brought back by other means (pg_dump, a copy of the disk)",
+    )
     place.by_name(restore)
     restore.set_defaults(go=go_restore)
 
@@ -96,6 +101,8 @@ def go_restore(args: argparse.Namespace) -> int:
     """Unpack, reconcile or drill."""
     settings = place.settings_of(args)
     screen = screen_of(args)
+    if args.restored and not args.reconcile:
+        raise Usage("restore --restored: expected together with --reconcile")
     if args.reconcile:
         if args.file is not None:
             raise Usage("restore --reconcile: found a file, expected none: it works on the store that was unpacked")
@@ -139,6 +146,7 @@ def _reconcile(args: argparse.Namespace, settings: Settings, screen: Screen) -> 
             by=args.by,
             reason=args.reason,
             now=place.now(),
+            restored_otherwise=args.restored,
             progress=lambda done, whole: screen.progress(
                 screen.say(f"核对日志 {done}/{whole}", f"the log {done}/{whole}")
             ),

@@ -91,6 +91,11 @@ def mark_unreconciled(tx: Tx) -> None:
     put_meta(tx, NEWS, "")
 
 
+def is_marked(tx: Tx) -> bool:
+    """Whether it is restored and not yet reconciled."""
+    return bool(get_meta(tx, UNRECONCILED))
+
+
 def news_from(tx: Tx) -> int:
     """From which index on the log tells of the time after the backup; the same however often a reconciliation is begun."""
     found = get_meta(tx, NEWS)

@@ -211,6 +211,9 @@ def test_a_lost_database_by_commands_alone(run: Callable[..., tuple[int, str]], 
 def test_wrong_use_is_said(run: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     assert run("restore", *WHO)[0] == 2
     assert run("restore", "x", "--reconcile", *WHO)[0] == 2
+    assert run("restore", "x", "--restored", *WHO)[0] == 2
+    code, said = run("restore", "--reconcile", *WHO)
+    assert code != 0 and "--restored" in said, "nothing shows that this store was restored"
     (tmp_path / "x").write_bytes(b"no backup")
     code, said = run("restore", "--drill", str(tmp_path / "x"), *WHO)
     assert code == 1 and "sealed file" in said

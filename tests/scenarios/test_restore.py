@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -20,7 +21,7 @@ from daemon.audit.folder import verify_folder
 from daemon.errors import ConfigError
 from daemon.publish import HeadStore
 from daemon.reconcile import Reconciled, reconcile
-from daemon.store import acts, consents
+from daemon.store import acts, consents, trail
 from daemon.store.consents import Said
 from daemon.store.tables import notices, tasks
 from tests.builders_store import keyring
@@ -69,16 +70,18 @@ def opened(place: Path) -> Store:
     return Store.open(place / "state", keyring=keyring(), node="n1")
 
 
-def reconciled(place: Path, now: datetime) -> Reconciled:
+def reconciled(place: Path, now: datetime, **more: Any) -> Reconciled:
     store = opened(place)
     world = make_world(store, shipped().required(), {})
-    with store.lock(restoring=True):
+    lock = store.lock(restoring=True)
+    try:
         heads = HeadStore(place / "heads" / "heads.db")
-        found = reconcile(
-            store, place / "trail", heads, ORIGIN, lambda digest: world, by="ops", reason="disk lost", now=now
+        return reconcile(
+            store, place / "trail", heads, ORIGIN, lambda digest: world, by="ops", reason="disk lost", now=now, **more
         )
-    store.close()
-    return found
+    finally:
+        lock.release()
+        store.close()
 
 
 def one_log(place: Path) -> None:
@@ -155,6 +158,70 @@ def test_what_people_stopped_after_the_backup_stays_stopped(tmp_path: Path) -> N
     with store.read() as tx:
         assert acts.stopped_rules(tx, play.now) == {"margin/call"}
         assert consents.consents_of(tx, [1]) == {1: {("marketing", "*"): "out"}}
+    store.close()
+
+
+def brought_back(tmp_path: Path) -> Life:
+    """A life whose state folder is replaced by a copy of an earlier moment, not by `restore`."""
+    scenario = matrix.scenario("blind", tmp_path / "play" / "far")
+    play = Life.new(scenario, tmp_path / "play")
+    play.wanted = {40}.__contains__
+    play.run()
+    (old,) = play.copies
+    shutil.rmtree(tmp_path / "play" / "state")
+    shutil.copytree(old.folder / "state", tmp_path / "play" / "state")
+    return play
+
+
+def test_a_copy_brought_back_otherwise_is_held_against_the_log_before_anything_leaves(tmp_path: Path) -> None:
+    play = brought_back(tmp_path)
+    requests = play.far.requests
+    shutil.copytree(play.folder, tmp_path / "tried")
+    tried = Restored(play.scenario, tmp_path / "tried", play.now, play.far.copy())
+    with pytest.raises(ConfigError, match="restore --reconcile"):
+        tried.run()
+
+    def killed(done: int, whole: int) -> None:
+        if done == whole:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reconciled(play.folder, play.now, progress=killed)
+    again = Restored(play.scenario, play.folder, play.now, play.far.copy())
+    with pytest.raises(ConfigError, match="restore --reconcile"):
+        again.run()
+    sent = tried.far.requests, again.far.requests
+    assert sent == (requests, requests), "its records are complete, what they tell of is not yet known"
+    assert reconciled(play.folder, play.now).outcomes
+    again = Restored(play.scenario, play.folder, play.now, play.far.copy())
+    again.run()
+    assert {one.times for one in again.channel.far.taken.values()} == {1}
+
+
+def test_a_store_that_nobody_restored_is_left_alone_unless_a_person_says_so(tmp_path: Path) -> None:
+    play = lived(tmp_path / "play", set())
+    with pytest.raises(ConfigError, match=r"not behind the log.*--restored"):
+        reconciled(tmp_path / "play", play.now)
+    Restored(play.scenario, play.folder, play.now, play.far).run()
+    assert reconciled(tmp_path / "play", play.now, restored_otherwise=True).records == 0
+
+
+def test_records_that_had_their_index_and_were_not_published_keep_it(tmp_path: Path) -> None:
+    """The log's folder was full when the database was copied."""
+    play = lived(tmp_path / "play", set())
+    store = opened(tmp_path / "play")
+    with store.write() as tx:
+        trail.append(tx, "heartbeat", t=play.now, actor="sys:test", data={"queued": 1})
+    source = trail.TrailStore(store)
+    source.assign([(row, source.size() + n) for n, (row, _) in enumerate(source.unpublished(100))])
+    size = source.size()
+    store.close()
+    place = restore(tmp_path / "play", tmp_path / "play", tmp_path)
+    assert reconciled(place, play.now).records == 0
+    Restored(play.scenario, place, play.now, play.far).run()
+    one_log(place)
+    store = opened(place)
+    assert trail.TrailStore(store).size() > size
     store.close()
 
 
