@@ -10,7 +10,8 @@ from pathlib import Path
 from daemon.audit.checkpoint import VerifierKey, open_checkpoint
 from daemon.audit.folder import folder_reader
 from daemon.errors import ConfigError
-from daemon.publish import LogBroken, check_store
+from daemon.heads import LogBroken
+from daemon.publish import check_store
 from daemon.store import trail
 from daemon.store.db import Store
 

@@ -14,12 +14,13 @@ from daemon import alarms, failpoints
 from daemon.activation import Activation
 from daemon.clock import SHANGHAI, Clock
 from daemon.errors import StoreConflict
+from daemon.heads import HeadStore, WriteOnce
 from daemon.keeping import Keeping
 from daemon.notices import passing
 from daemon.parts import Parts
 from daemon.polls import Polls
 from daemon.publication import Publication
-from daemon.publish import HeadStore, Publisher
+from daemon.publish import Publisher
 from daemon.rules.schema import RuleSet
 from daemon.schedule import Timetable
 from daemon.store import acts, noticebook, seat, trail
@@ -87,8 +88,9 @@ class Lead:
             parts.origin,
             trail.TrailStore(self.store),
             at=lambda step: failpoints.reached(f"publish_{step}"),
+            once=None if parts.write_once is None else WriteOnce(parts.write_once),
         )
-        self.publication = Publication(publisher, self.store, self.clock, parts.publish_every)
+        self.publication = Publication(publisher, self.store, self.clock, parts.publish_every, parts.keep_every)
         self.polls = Polls(self.store, parts.children, parts.poll_children, self.timetable())
         self.polls.start(parts.since or midnight(now), now)
 

@@ -26,7 +26,8 @@ ROLES = ("all", "poll", "deliver", "web")
 class Parts:
     """`rules` reads the rule folder and its approvals anew; `covers` limits what is polled, `since` says from when on (the demo).
     `changed` names the sections of the configuration that only a restart takes over. `calling` carries pages to people.
-    `publish_every`, `pass_every`: seconds between publications, and between passes that nothing wakes. `health_port`: of
+    `publish_every`, `keep_every`, `pass_every`: seconds between publications, between heads laid into the folder `write_once`, and
+    between passes that nothing wakes. `health_port`: of
     `/health` in a role that takes no callbacks, 0: none. `lease`: how long a claim holds. `listen` and `rng` (of waits) are
     those of the real world, unless a rehearsal hands in its own."""
 
@@ -47,6 +48,8 @@ class Parts:
     covers: Callable[[str, date], bool] = lambda feed, day: True
     since: datetime | None = None
     publish_every: float = 60.0
+    write_once: Path | None = None
+    keep_every: float = 3600.0
     pass_every: float = 1.0
     lease: timedelta = LEASE
     listen: Listen = serve

@@ -1,7 +1,8 @@
 """When the log is published: every minute, or when enough waits, beside the passes and never in their way.
 
 A log that is broken is told, loudly, and published no further; one that cannot be written is told and tried again after the
-interval. Notices still leave in both cases, because a committed record is enough to send (DESIGN section 7).
+interval. Notices still leave in both cases, because a committed record is enough to send (DESIGN section 7). After a publication,
+at most every `keep_every` seconds, the head goes into the write-once folder.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import sqlite3
 
 from daemon import alarms
 from daemon.clock import Clock
+from daemon.heads import LogBroken
 from daemon.log import logger
-from daemon.publish import LogBroken, Publisher
+from daemon.publish import Publisher
 from daemon.store import pages, trail
 from daemon.store.db import Store
 
@@ -23,13 +25,16 @@ AT = 256
 class Publication:
     """Publishes one store's log in one process."""
 
-    def __init__(self, publisher: Publisher, store: Store, clock: Clock, every: float) -> None:
-        self.publisher, self.clock, self.every = publisher, clock, every
+    def __init__(
+        self, publisher: Publisher, store: Store, clock: Clock, every: float, keep_every: float = 3600.0
+    ) -> None:
+        self.publisher, self.clock, self.every, self.keep_every = publisher, clock, every, keep_every
         self._store, self._trail = store, trail.TrailStore(store)
-        self._last = -every
-        self._task: asyncio.Task[None] | None = None
+        self._last, self._kept = -every, -keep_every
+        self._task: asyncio.Task[str] | None = None
         self._broken = False
         self._refused = False
+        self._unkept = False
 
     async def pass_(self) -> None:
         """Begin a publication if one is due; notice how the last one ended."""
@@ -56,15 +61,28 @@ class Publication:
             self._task = asyncio.create_task(asyncio.to_thread(self._all), name="publish")
             await self.settled()
 
-    def _all(self) -> None:
+    def _all(self) -> str:
+        """Publish until nothing waits; returns why the head could not be laid into the write-once folder."""
         while self.publisher.publish():
             pass
+        if self.clock.elapsed() - self._kept < self.keep_every:
+            return ""
+        try:
+            self.publisher.keep()
+        except OSError as reason:
+            return f"{reason.filename}: {reason.strerror}"
+        self._kept = self.clock.elapsed()
+        return ""
 
-    def _end(self, task: asyncio.Task[None]) -> None:
+    def _end(self, task: asyncio.Task[str]) -> None:
         self._task, self._last = None, self.clock.elapsed()
         try:
-            task.result()
+            unkept = task.result()
             self._refused = False
+            if unkept and not self._unkept:
+                said = f"the audit log's head cannot be laid into the write-once folder ({unkept}); it is tried again"
+                self._page(said, "heads")
+            self._unkept = bool(unkept)
         except (OSError, sqlite3.OperationalError) as reason:
             if not self._refused:
                 self._refused = True
@@ -73,9 +91,9 @@ class Publication:
         except LogBroken as reason:
             self._broken = True
             logger.error("the log is broken and is published no further", action="publish", why=str(reason))
-            self._page("the audit log is broken; it is published no further, a person must look")
+            self._page(f"the audit log is broken; it is published no further, a person must look: {reason}", "log")
 
-    def _page(self, sentence: str) -> None:
-        alarms.call(sentence, key="publish")
+    def _page(self, sentence: str, key: str = "publish") -> None:
+        alarms.call(sentence, key=key)
         with self._store.write() as tx:
-            pages.page(tx, "publish", "urgent", sentence, now=self.clock.now())
+            pages.page(tx, key, "urgent", sentence, now=self.clock.now())

@@ -6,7 +6,7 @@ One batch, each step durable before the next, so that after a crash between any 
 2. bundles and tiles are written to `tmp/`, synced, read back and re-hashed from the disk's bytes (a bit that flips
    between hashing and storing would make the log for ever inconsistent with its signed heads: CT log Yeti, 2021);
 3. they are renamed into place and their folders synced;
-4. the head is moved by compare-and-swap in a second store on another path, which never takes two heads of one size;
+4. the head is moved by compare-and-swap in a second store on another path, which never takes two heads of one size (heads.py);
 5. the head is signed (Ed25519), written, read back, and renamed to `checkpoint`;
 6. narrower files of tiles that are now full are removed.
 
@@ -18,9 +18,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, Protocol
 
@@ -40,7 +38,8 @@ from daemon.audit.tree import (
     subtree,
     tile_path,
 )
-from daemon.errors import ConfigError, DueNoticeError
+from daemon.errors import ConfigError
+from daemon.heads import HeadStore, LogBroken, WriteOnce, show
 from daemon.security.keyring import Keyring
 from daemon.security.stream import sync_folder
 
@@ -51,11 +50,6 @@ RECONCILE = (
     "this log and start one under a new origin whose first record carries that head; `duenotice audit verify` on the log folder "
     "says what it holds."
 )
-
-
-class LogBroken(DueNoticeError):
-    """Bytes on the disk are not those that were hashed, or records contradict each other; nothing is published until a
-    restart. Records are still accepted and notices still leave; a person is to look."""
 
 
 class TrailStore(Protocol):
@@ -76,53 +70,6 @@ class TrailStore(Protocol):
     def indexed(self, start: int, limit: int) -> Sequence[bytes]:
         """Bytes of the records with the indexes from `start`, in order."""
         ...
-
-
-class HeadStore:
-    """The head per origin, in an SQLite file of its own, best on another file system than store and log."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with self._open() as db:
-            columns = "origin TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL"
-            db.execute(f"CREATE TABLE IF NOT EXISTS head ({columns}, PRIMARY KEY (origin))")
-            db.execute(f"CREATE TABLE IF NOT EXISTS past ({columns}, PRIMARY KEY (origin, size))")
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """A connection for one transaction; the file is small and touched once a minute."""
-        db = sqlite3.connect(self._path, timeout=10, isolation_level=None)
-        try:
-            db.execute("PRAGMA synchronous=EXTRA")
-            db.execute("BEGIN IMMEDIATE")
-            yield db
-            db.execute("COMMIT")
-        finally:
-            db.close()
-
-    def read(self, origin: str) -> Checkpoint | None:
-        """The head, or None when this origin has none."""
-        with self._open() as db:
-            row = db.execute("SELECT size, root FROM head WHERE origin = ?", (origin,)).fetchone()
-        return None if row is None else Checkpoint(origin, row[0], row[1])
-
-    def swap(self, old: Checkpoint | None, new: Checkpoint) -> None:
-        """Move the head from `old` (None: there is none) to `new`, which is larger. Raises LogBroken when the head is
-        another one, or when there has been another head of that size."""
-        with self._open() as db:
-            row = db.execute("SELECT size, root FROM head WHERE origin = ?", (new.origin,)).fetchone()
-            found = None if row is None else Checkpoint(new.origin, row[0], row[1])
-            if found != old or (old is not None and new.size <= old.size):
-                raise LogBroken(f"head of {new.origin}: {_show(found)}, expected {_show(old)} before {_show(new)}")
-            db.execute("INSERT OR REPLACE INTO head VALUES (?, ?, ?)", (new.origin, new.size, new.root))
-            try:
-                db.execute("INSERT INTO past VALUES (?, ?, ?)", (new.origin, new.size, new.root))
-            except sqlite3.IntegrityError:
-                raise LogBroken(f"head of {new.origin}: there has been one of size {new.size} before") from None
-
-
-def _show(head: Checkpoint | None) -> str:
-    return "none" if head is None else f"{head.size} {head.root.hex()[:16]}"
 
 
 def check_store(store: TrailStore, read: Read, size: int) -> None:
@@ -189,7 +136,7 @@ class Publisher:
     """Publishes the records of one store as one log. Not for two threads at once.
 
     `at` is called with the name of each step before it is taken: `assign stage settle swap sign checkpoint prune`;
-    `files` gives the folder's files.
+    `files` gives the folder's files; `once` keeps heads for ever.
     """
 
     def __init__(
@@ -201,13 +148,14 @@ class Publisher:
         store: TrailStore,
         at: Callable[[str], None] = lambda step: None,
         files: Callable[[Path], LogFolder] = LogFolder,
+        once: WriteOnce | None = None,
     ) -> None:
         try:
             self.origin = check_name(origin)
         except ValueError as reason:
             raise ConfigError(f"origin of the log: {reason}") from None
         self._files = files(log_dir)
-        self._heads, self._store, self._at = heads, store, at
+        self._heads, self._store, self._at, self._once = heads, store, at, once
         self._signing = keyring.signing
         self._known = tuple(VerifierKey(self.origin, key.public) for key in keyring.signing_keys)
         self._stopped: LogBroken | None = None
@@ -228,13 +176,34 @@ class Publisher:
             raise self._stopped
         try:
             if self.head is None:
-                self.head = self._open()
+                self.head = self._open_again()
             head, self.head = self.head, None
             self.head, count = self._batch(head, limit)
         except LogBroken as reason:
             self._stopped = reason
             raise
         return count
+
+    def keep(self) -> None:
+        """Lay the newest head into the write-once folder. Raises LogBroken where the folder has one that is not of this log's
+        history, and from then on `publish` does; OSError where the folder cannot be read or written: to be tried again."""
+        if self._once is None or self.head is None:
+            return
+        try:
+            self._compare_once(self._once, self.head)
+            self._once.keep(self.head, self._files.read("checkpoint"))
+        except LogBroken as reason:
+            self._stopped = reason
+            raise
+
+    def _compare_once(self, once: WriteOnce, head: Checkpoint) -> None:
+        kept = once.newest(self.origin, self._known)
+        if kept is None:
+            return
+        if kept.size > head.size:
+            raise LogBroken(f"the write-once folder has a head of {kept.size} records, the head store {head.size}")
+        if kept.size and subtree(self._files.read, head.size, 0, kept.size) != kept.root:
+            raise LogBroken(f"the head of {kept.size} in the write-once folder is not the beginning of the log")
 
     def _batch(self, head: Checkpoint, limit: int) -> tuple[Checkpoint, int]:
         check_store(self._store, self._files.read, head.size)
@@ -313,7 +282,7 @@ class Publisher:
             if self._files.staged(path) != raw:
                 raise LogBroken(f"{path}: read back, it is not what the records read back hash to")
         if (tree.size, tree.root()) != (new.size, new.root) or len(tiles) + len(bundles) != len(paths):
-            raise LogBroken(f"read back: head {tree.size} {tree.root().hex()}, expected {_show(new)}")
+            raise LogBroken(f"read back: head {tree.size} {tree.root().hex()}, expected {show(new)}")
 
     def _sign(self, head: Checkpoint) -> None:
         self._at("sign")
@@ -324,7 +293,7 @@ class Publisher:
         except ValueError as reason:
             raise LogBroken(f"checkpoint read back: {reason}") from None
         if again != head:
-            raise LogBroken(f"checkpoint read back: {_show(again)}, expected {_show(head)}")
+            raise LogBroken(f"checkpoint read back: {show(again)}, expected {show(head)}")
         self._at("checkpoint")
         self._files.settle(["checkpoint"])
 
@@ -342,9 +311,23 @@ class Publisher:
             head = Checkpoint(self.origin, 0, EMPTY_ROOT)
             self._heads.swap(None, head)
         self._compare(head, published)
+        if self._once is not None:
+            try:
+                self._compare_once(self._once, head)
+            except LogBroken as reason:
+                self._refuse(str(reason), "log and head store")
+            except OSError:  # a share that is away does not silence notices: `keep` tries again, and says so
+                pass
         if published != head:
             self._sign(head)
         return head
+
+    def _open_again(self) -> Checkpoint:
+        """After a publication that failed, in a run that goes on: notices still leave whatever is found. Raises LogBroken."""
+        try:
+            return self._open()
+        except ConfigError as reason:
+            raise LogBroken(str(reason)) from None
 
     def _compare(self, head: Checkpoint, published: Checkpoint | None) -> None:
         if published is not None and published.size > head.size:

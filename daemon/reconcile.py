@@ -17,9 +17,9 @@ from daemon.audit.folder import folder_reader, verify_folder
 from daemon.audit.record import parse
 from daemon.audit.tree import Growing, bundles, leaf_hash, read_bundle, root, subtree
 from daemon.errors import ConfigError
+from daemon.heads import HeadStore
 from daemon.model.states import Outcome
 from daemon.notices import passing
-from daemon.publish import HeadStore
 from daemon.store import acts, consents, restored, restrictions, trail, worklist
 from daemon.store.db import Store
 from daemon.store.restored import Told

@@ -46,12 +46,15 @@ class KeySettings(Section):
 
 
 class TrailSettings(Section):
-    """The published log. `origin` names it for ever; `heads` should lie on another file system than the state."""
+    """The published log. `origin` names it for ever; `heads` should lie on another file system than the state. `write_once`: a
+    folder from which nothing is taken back, which gets the head at most every `write_once_every`."""
 
     origin: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/-]{3,128}$")] = "duenotice.example/trail"
     folder: Path = Path("../state/log")
     heads: Path = Path("../heads/heads.db")
     every: Span = timedelta(seconds=60)
+    write_once: Path | None = None
+    write_once_every: Span = timedelta(hours=1)
 
 
 class RuleSettings(Section):

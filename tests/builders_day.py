@@ -19,8 +19,9 @@ from daemon.cycle import poll
 from daemon.deliver import Deliverer
 from daemon.demo.generator import generate
 from daemon.gateways import open_routes
+from daemon.heads import HeadStore
 from daemon.model.states import PollState
-from daemon.publish import HeadStore, Publisher
+from daemon.publish import Publisher
 from daemon.rules.load import load, read_folder
 from daemon.schedule import Timetable
 from daemon.security.keyring import Keyring

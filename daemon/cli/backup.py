@@ -133,7 +133,7 @@ def _unpack(args: argparse.Namespace, settings: Settings, screen: Screen) -> int
 
 
 def _reconcile(args: argparse.Namespace, settings: Settings, screen: Screen) -> int:
-    from daemon.publish import HeadStore
+    from daemon.heads import HeadStore
     from daemon.reconcile import reconcile
 
     with place.store_of(settings) as store, store.lock(restoring=True):
@@ -177,7 +177,7 @@ def _say(screen: Screen, found: Reconciled) -> None:
 def _drill(args: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     """Unpack beside what runs, hold it against the published log, throw it away; that it was done is a record."""
     from daemon import backup
-    from daemon.publish import HeadStore
+    from daemon.heads import HeadStore
     from daemon.reconcile import lacking
     from daemon.store.db import Store
 

@@ -29,10 +29,11 @@ from daemon.cycle import poll
 from daemon.deliver import Deliverer
 from daemon.deliver.routes import Gateway, Routes
 from daemon.gateways import StoreNonces
+from daemon.heads import HeadStore
 from daemon.intake import Intake
 from daemon.model.states import PollState
 from daemon.publication import Publication
-from daemon.publish import HeadStore, Publisher
+from daemon.publish import Publisher
 from daemon.rules.load import load
 from daemon.server import serve
 from daemon.sources import SourceConfig, open_source

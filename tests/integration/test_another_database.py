@@ -15,7 +15,8 @@ from sqlalchemy import create_engine, text
 from daemon.app import App
 from daemon.clock import SteppedClock
 from daemon.errors import ConfigError
-from daemon.publish import HeadStore, Publisher
+from daemon.heads import HeadStore
+from daemon.publish import Publisher
 from daemon.store import trail
 from daemon.store.db import Store
 from tests import postgres

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from daemon.audit.record import Record, encode, new_id
-from daemon.publish import HeadStore, Publisher
+from daemon.heads import HeadStore
+from daemon.publish import Publisher
 from daemon.security.envelope import Alg, Key
 from daemon.security.keyring import IndexKey, Keyring
 from daemon.security.signing import SigningKey

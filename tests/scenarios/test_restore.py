@@ -19,7 +19,7 @@ from daemon import backup
 from daemon.audit.checkpoint import VerifierKey
 from daemon.audit.folder import verify_folder
 from daemon.errors import ConfigError
-from daemon.publish import HeadStore
+from daemon.heads import HeadStore
 from daemon.reconcile import Reconciled, reconcile
 from daemon.store import acts, consents, trail
 from daemon.store.consents import Said

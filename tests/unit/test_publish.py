@@ -15,7 +15,8 @@ from daemon.audit.checkpoint import Checkpoint, open_checkpoint
 from daemon.audit.folder import verify_folder
 from daemon.audit.tree import EMPTY_ROOT, fold, leaf_hash
 from daemon.errors import ConfigError, KeyUnusable
-from daemon.publish import HeadStore, LogBroken, LogFolder, Publisher
+from daemon.heads import HeadStore, LogBroken
+from daemon.publish import LogFolder, Publisher
 from daemon.security.signing import SigningKey
 from tests.outside.logs import ORIGIN, RING, SIGNING, MemoryTrail, chain, files_of, published, publisher, record, ring
 
