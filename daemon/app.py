@@ -78,6 +78,8 @@ class App:
             self.lead.start(now)
         else:
             await asyncio.to_thread(self._hold_against_log)
+        if self.store.engine.dialect.name != "sqlite":
+            self.store.hold = self._hold_against_log
         self.web = await self._serve()
         port = self.web.port if self.web is not None else 0
         data = {"boot": self.store.boot, "role": self.parts.role}
@@ -211,8 +213,6 @@ class App:
     async def _passes(self, watchdog: float | None) -> None:
         while not self.stopping:
             try:
-                if self._away is not None:  # what comes back may be another database, a standby that lagged
-                    await asyncio.to_thread(self._hold_against_log)
                 busy = await self.pass_()
                 if self._unusable is not None:
                     raise self._unusable

@@ -24,7 +24,9 @@ def hold_against(log: Path, origin: str, store: Store) -> None:
     try:
         note = read("checkpoint")
     except FileNotFoundError:
-        if not source.size():  # nothing was ever published
+        if (
+            not source.size() or (log / "tmp").is_dir()
+        ):  # nothing was ever published, or the first publication is under way
             return
         raise ConfigError(
             f"log folder {log}: found no checkpoint, expected the folder that all processes share"

@@ -31,7 +31,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Engine, Table, insert, select, text
+from sqlalchemy import Connection, Engine, Table, event, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from daemon.clock import RealClock
@@ -128,6 +128,11 @@ class Store:
         """Threads of one process wait here for SQLite's one writer: its own wait is a sleep that grows to 100 ms."""
         self.elapsed: Callable[[], float] = RealClock().elapsed
         self.rest: Callable[[float], None] = time.sleep
+        self.hold: Callable[[], None] | None = None
+        """Called before the first writing transaction after a connection was made: a new one may lead to another database, a
+        standby that has taken over. What it raises, that transaction and all after it raise too."""
+        self._made = self._held = 0
+        event.listen(engine, "connect", self._count)
 
     @classmethod
     def open(cls, folder: Path, *, keyring: Keyring, node: str, url: str = "", boot: str = "") -> Store:
@@ -149,6 +154,9 @@ class Store:
             store.close()
             raise
         return store
+
+    def _count(self, *_: object) -> None:
+        self._made += 1
 
     def close(self) -> None:
         """Close every connection that is not in use."""
@@ -193,6 +201,9 @@ class Store:
                 tx.begin()
                 if writing:
                     take_turn(tx, alone=alone)
+                if writing and self.hold is not None and self._made != self._held:
+                    self.hold()
+                    self._held = self._made
             except DBAPIError as reason:
                 raise _refused(reason) or StoreBusy(f"store: no transaction could begin ({reason.orig})") from reason
             tx.info[_STATE] = TxState(self, writing)
