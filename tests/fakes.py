@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
 from daemon.channels.channel import (
+    NOT_BEGUN,
     CallbackRefused,
     Limits,
     Outgoing,
@@ -26,6 +27,7 @@ from daemon.channels.channel import (
     Traits,
     Verdict,
     VerdictKind,
+    at_once,
 )
 
 Answer: TypeAlias = Literal["taken", "lost", "cut", "busy", "refused", "spent"]
@@ -113,7 +115,9 @@ class FakeChannel:
         said = {"id": outgoing.platform_id, "to": outgoing.recipient, "channel": outgoing.channel}
         return json.dumps(said | {"card": outgoing.card, "sms": outgoing.sms_text}, sort_keys=True).encode()
 
-    async def send(self, outgoing: Outgoing, *, now: datetime) -> Verdict:
+    async def send(self, outgoing: Outgoing, *, now: datetime, may_begin: Callable[[], bool] = at_once) -> Verdict:
+        if not may_begin():
+            return NOT_BEGUN
         self.far.requests += 1
         answer = self.answers(outgoing, self.far.requests)
         if answer == "busy":

@@ -7,7 +7,7 @@ try again (the outbox), states (the table of DESIGN section 6), and keeping what
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -171,6 +171,15 @@ class Unsendable(DueNoticeError):
     """The message cannot be put into the gateway's format; names what is missing."""
 
 
+NOT_BEGUN = Verdict(VerdictKind.TRANSIENT, "lease_over", "the lease was nearly over, nothing was sent")
+"""Of a message that might not begin any more."""
+
+
+def at_once() -> bool:
+    """No lease bounds the message."""
+    return True
+
+
 class Channel(Protocol):
     """One configured gateway in its dialect."""
 
@@ -189,8 +198,10 @@ class Channel(Protocol):
         """The wire body, the same bytes for the same `outgoing`. Raises Unsendable."""
         ...
 
-    async def send(self, outgoing: Outgoing, *, now: datetime) -> Verdict:
-        """One attempt: `outgoing.body` if there, else `encode(outgoing)`. Never raises for what a gateway does."""
+    async def send(self, outgoing: Outgoing, *, now: datetime, may_begin: Callable[[], bool] = at_once) -> Verdict:
+        """One attempt: `outgoing.body` if there, else `encode(outgoing)`. `may_begin` is asked right before the message leaves,
+        after whatever the dialect must do first (a token): False, and nothing leaves; the verdict is `NOT_BEGUN`. Never raises for
+        what a gateway does."""
         ...
 
     async def revoke(self, platform_id: str, recipient: str, *, now: datetime) -> Verdict:

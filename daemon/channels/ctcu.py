@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -22,6 +22,7 @@ import orjson
 
 from daemon.channels.answers import retry_after
 from daemon.channels.channel import (
+    NOT_BEGUN,
     CallbackRefused,
     Limits,
     NonceStore,
@@ -34,6 +35,7 @@ from daemon.channels.channel import (
     Unsendable,
     Verdict,
     VerdictKind,
+    at_once,
     callback_digest,
 )
 from daemon.channels.ctcu_in import reader
@@ -160,12 +162,12 @@ class Ctcu:
             raise Unsendable(f"{self.name}: message {outgoing.message_id} has no card")
         return orjson.dumps(_wire(outgoing, self._config.chatbot_id))
 
-    async def send(self, outgoing: Outgoing, *, now: datetime) -> Verdict:
+    async def send(self, outgoing: Outgoing, *, now: datetime, may_begin: Callable[[], bool] = at_once) -> Verdict:
         try:
             body = outgoing.body or self.encode(outgoing)
         except Unsendable as lacking:
             return Verdict(OURS, "unsendable", str(lacking), group="request")
-        return await self._call("messages", body, outgoing.platform_id, now)
+        return await self._call("messages", body, outgoing.platform_id, now, may_begin)
 
     async def query(self, platform_id: str, recipient: str, *, now: datetime) -> Standing:
         """The dialect knows no such question."""
@@ -175,16 +177,22 @@ class Ctcu:
         body = {"messageId": platform_id, "destinationAddress": [_tel(recipient)], "status": "RevokeRequested"}
         return await self._call("revoke", orjson.dumps(body), platform_id, now)
 
-    async def _call(self, path: str, body: bytes, platform_id: str, now: datetime) -> Verdict:
+    async def _call(
+        self, path: str, body: bytes, platform_id: str, now: datetime, may_begin: Callable[[], bool] = at_once
+    ) -> Verdict:
         """One request under the shared token; refused for its token, it is made once more under a new one."""
         token = await self._tokens.current(now)
         if isinstance(token, Verdict):
             return token
+        if not may_begin():  # a token may have taken its time
+            return NOT_BEGUN
         verdict = await self._post(path, body, token, platform_id, now)
         if verdict.group != "token":
             return verdict
         token = await self._tokens.after(token, now)
-        return token if isinstance(token, Verdict) else await self._post(path, body, token, platform_id, now)
+        if isinstance(token, Verdict):
+            return token
+        return await self._post(path, body, token, platform_id, now) if may_begin() else NOT_BEGUN
 
     async def _post(self, path: str, body: bytes, token: Token, platform_id: str, now: datetime) -> Verdict:
         headers = {**_headers(now), "authorization": f"accessToken {token.value}"}

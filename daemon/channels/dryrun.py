@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from daemon.channels.channel import (
+    NOT_BEGUN,
     CallbackRefused,
     Limits,
     Outgoing,
@@ -26,6 +27,7 @@ from daemon.channels.channel import (
     Traits,
     Verdict,
     VerdictKind,
+    at_once,
 )
 
 
@@ -63,7 +65,9 @@ class DryRun:
         }
         return orjson.dumps(shown, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
 
-    async def send(self, outgoing: Outgoing, *, now: datetime) -> Verdict:
+    async def send(self, outgoing: Outgoing, *, now: datetime, may_begin: Callable[[], bool] = at_once) -> Verdict:
+        if not may_begin():
+            return NOT_BEGUN
         body = outgoing.body or self.encode(outgoing)
         try:
             await asyncio.to_thread(self._write, outgoing.platform_id, body)

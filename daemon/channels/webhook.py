@@ -21,7 +21,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -30,6 +30,7 @@ import orjson
 
 from daemon.channels.answers import retry_after
 from daemon.channels.channel import (
+    NOT_BEGUN,
     CallbackRefused,
     Limits,
     NonceStore,
@@ -43,6 +44,7 @@ from daemon.channels.channel import (
     Uplink,
     Verdict,
     VerdictKind,
+    at_once,
     callback_digest,
 )
 from daemon.errors import KeyUnusable
@@ -130,11 +132,13 @@ class Webhook:
             body["card"] = outgoing.card
         return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
 
-    async def send(self, outgoing: Outgoing, *, now: datetime) -> Verdict:
+    async def send(self, outgoing: Outgoing, *, now: datetime, may_begin: Callable[[], bool] = at_once) -> Verdict:
         try:
             body = outgoing.body or self.encode(outgoing)
         except Unsendable as lacking:
             return Verdict(OURS, "unsendable", str(lacking), group="request")
+        if not may_begin():
+            return NOT_BEGUN
         return await self._post(outgoing.platform_id, outgoing.platform_id, body, now)
 
     async def revoke(self, platform_id: str, recipient: str, *, now: datetime) -> Verdict:

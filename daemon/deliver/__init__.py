@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from daemon import failpoints
-from daemon.channels.channel import Outgoing, Verdict, VerdictKind
+from daemon.channels.channel import Outgoing, Verdict
 from daemon.clock import Clock, micros
 from daemon.deliver.asking import Asker, questions
 from daemon.deliver.health import Health
@@ -190,11 +190,12 @@ class Deliverer:
         async with self._free[sending.gateway]:
             if wait := self._pace[sending.gateway].take(self.clock.elapsed()):
                 await asyncio.sleep(wait)
-            left = sending.lease_until / 1_000_000 - self.clock.elapsed()
-            if left <= gateway.timeout:
-                return Verdict(VerdictKind.TRANSIENT, "lease_over", "the lease was nearly over, nothing was sent")
+
+            def may_begin() -> bool:
+                return sending.lease_until / 1_000_000 - self.clock.elapsed() > gateway.timeout
+
             failpoints.reached("before_send")
-            verdict = await gateway.channel.send(sending.outgoing, now=now)
+            verdict = await gateway.channel.send(sending.outgoing, now=now, may_begin=may_begin)
         failpoints.reached("after_send")
         return verdict
 

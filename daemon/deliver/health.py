@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from daemon.channels.channel import Verdict, VerdictKind
+from daemon.channels.channel import NOT_BEGUN, Verdict, VerdictKind
 
 FAILURES = 5
 FIRST, LONGEST = timedelta(seconds=5), timedelta(minutes=1)
@@ -84,6 +84,6 @@ class Health:
                 return ""
             one.until = now + one.wait
             one.wait = min(one.wait * 2, LONGEST)
-        elif verdict.code != "lease_over":  # of that nothing was sent, so nothing was heard
+        elif verdict != NOT_BEGUN:  # of that nothing was sent, so nothing was heard
             one.failures, one.until, one.wait = 0, None, FIRST
         return "" if was_closed == (one.until is not None) else "closed" if one.until else "opened"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from daemon.channels.channel import (
@@ -16,6 +16,7 @@ from daemon.channels.channel import (
     Traits,
     Verdict,
     VerdictKind,
+    at_once,
 )
 
 
@@ -42,7 +43,7 @@ class Assumed:
         """No bytes leave: an empty object."""
         return b"{}"
 
-    async def send(self, outgoing: Outgoing, *, now: datetime) -> Verdict:
+    async def send(self, outgoing: Outgoing, *, now: datetime, may_begin: Callable[[], bool] = at_once) -> Verdict:
         delivered = ReceiptKind.DELIVERED
         self._receipts.append(ReceiptIn(outgoing.platform_id, outgoing.recipient, delivered, "0", now, b"{}"))
         return Verdict(VerdictKind.ACCEPTED, "assumed", platform_id=outgoing.platform_id)

@@ -17,7 +17,15 @@ import pytest
 
 from daemon.carrier.run import Carrier
 from daemon.carrier.settings import CarrierSettings
-from daemon.channels.channel import CallbackRefused, Channel, MemoryNonces, Outgoing, ReceiptKind, VerdictKind
+from daemon.channels.channel import (
+    NOT_BEGUN,
+    CallbackRefused,
+    Channel,
+    MemoryNonces,
+    Outgoing,
+    ReceiptKind,
+    VerdictKind,
+)
 from daemon.channels.ctcu import Ctcu, CtcuConfig
 from daemon.channels.dryrun import DryRun
 from daemon.channels.tokens import MemoryTokens
@@ -160,6 +168,14 @@ async def test_the_same_message_has_the_same_bytes_and_exactly_those_leave(setti
     await setting.channel.send(RCS, now=NOW)
     await setting.channel.send(replace(RCS, body=body), now=NOW + timedelta(minutes=1))
     assert set(await setting.bytes_of("p1")) == {hashlib.sha256(body).hexdigest()}
+
+
+async def test_what_may_not_begin_does_not_leave(setting: Setting) -> None:
+    asked: list[int] = []
+    verdict = await setting.channel.send(RCS, now=NOW, may_begin=lambda: bool(asked.append(1)))
+    assert (verdict, asked) == (NOT_BEGUN, [1])
+    assert await setting.arrived() == {}
+    assert (await setting.channel.send(RCS, now=NOW)).kind is VerdictKind.ACCEPTED
 
 
 async def test_two_messages_keep_apart(setting: Setting) -> None:

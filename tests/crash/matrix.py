@@ -20,7 +20,7 @@ import signal
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -31,7 +31,7 @@ from sqlalchemy import func, select
 from daemon import failpoints
 from daemon.audit.checkpoint import VerifierKey
 from daemon.audit.folder import verify_folder
-from daemon.channels.channel import Outgoing, ReceiptKind, Verdict
+from daemon.channels.channel import Outgoing, ReceiptKind, Verdict, at_once
 from daemon.report.sheets_live import sheets_of_store
 from daemon.store.tables import attempts, messages
 from tests.builders_store import keyring, new_store
@@ -77,8 +77,8 @@ class Kept(FakeChannel):
 
     file: Path
 
-    async def send(self, outgoing: Outgoing, *, now: datetime) -> Verdict:
-        verdict = await super().send(outgoing, now=now)
+    async def send(self, outgoing: Outgoing, *, now: datetime, may_begin: Callable[[], bool] = at_once) -> Verdict:
+        verdict = await super().send(outgoing, now=now, may_begin=may_begin)
         self._keep()
         return verdict
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from daemon.app import App
-from daemon.channels.channel import Outgoing, Verdict
+from daemon.channels.channel import Outgoing, Verdict, at_once
 from daemon.channels.tokens import Refresher, Token
 from daemon.clock import SteppedClock
 from daemon.deliver import Deliverer
@@ -84,9 +84,9 @@ class Stopped(FakeChannel):
         super().__init__(far=far)
         self.go = asyncio.Event()
 
-    async def send(self, outgoing: Outgoing, *, now: datetime) -> Verdict:
+    async def send(self, outgoing: Outgoing, *, now: datetime, may_begin: Callable[[], bool] = at_once) -> Verdict:
         await self.go.wait()
-        return await super().send(outgoing, now=now)
+        return await super().send(outgoing, now=now, may_begin=may_begin)
 
 
 async def everything_sent(deliverer: Deliverer) -> None:

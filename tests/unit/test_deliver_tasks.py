@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import func, select, update
 
-from daemon.channels.channel import Outgoing, Verdict
+from daemon.channels.channel import Outgoing, Verdict, at_once
 from daemon.clock import SteppedClock
 from daemon.deliver import BATCH, LANES, Deliverer
 from daemon.deliver.routes import Gateway, Routes
@@ -24,9 +25,9 @@ class Held(FakeChannel):
         super().__init__()
         self.go = asyncio.Event()
 
-    async def send(self, outgoing: Outgoing, *, now: datetime) -> Verdict:
+    async def send(self, outgoing: Outgoing, *, now: datetime, may_begin: Callable[[], bool] = at_once) -> Verdict:
         await self.go.wait()
-        return await super().send(outgoing, now=now)
+        return await super().send(outgoing, now=now, may_begin=may_begin)
 
 
 async def test_no_more_is_in_sending_than_there_are_connections(tmp_path: Path) -> None:
