@@ -28,7 +28,7 @@ from daemon.security.keyring import Keyring
 from daemon.security.stream import open_stream, seal_stream, sync_folder
 from daemon.store import restored
 from daemon.store.db import Store
-from daemon.store.engine import FILE_NAME
+from daemon.store.engine import FILE_NAME, private_folder
 from daemon.store.snapshot import check_database, copy_database
 
 MANIFEST, VERSION = "manifest.json", 1
@@ -189,28 +189,27 @@ def check(path: Path, keyring: Keyring, said: Manifest | None, work: Path, progr
 
 
 def unpack(path: Path, keyring: Keyring, state: Path, log: Path, progress: Progress) -> Manifest:
-    """Lay a backup out: database and sheets into a new state folder, the log's files too where there is no log yet. Nothing is
-    there under its name before all has been read, and the database is marked as not reconciled. Raises as `check`,
-    FileExistsError where there is a state already, StoreConflict where another one is being laid out there."""
-    if state.exists() and any(state.iterdir()):
-        raise FileExistsError(17, "holds something, expected no state folder, or an empty one", str(state))
+    """Lay a backup out: database and sheets into a new state folder, the log's files where there is no log yet; a log inside the
+    state folder stays. Nothing is there under its name before all has been read, the database comes last, and it is marked as
+    not reconciled. Raises as `check`, FileExistsError where there is a state already, StoreConflict where another one is being
+    laid out there."""
+    others = [path.name for path in state.glob("*") if not log.is_relative_to(path)]
+    if others:
+        expected = "expected no state folder, or one that is empty but for the log"
+        raise FileExistsError(17, f"holds {', '.join(sorted(others)[:3])}, {expected}", str(state))
     state.parent.mkdir(parents=True, exist_ok=True)
     keep_log = log.exists() and any(log.iterdir())
     with workplace(state.parent, "restore.tmp") as work:
         found = _walk(path, keyring, lambda member: work / member, progress)
         check_database(work / FILE_NAME)
-        whole = work / "state"
-        whole.mkdir(mode=0o700)
-        for part in (FILE_NAME, "sheets"):
-            if (work / part).exists():
-                (work / part).rename(whole / part)
-        _mark(whole, keyring, found.node)
-        if state.exists():
-            state.rmdir()
+        _mark(work, keyring, found.node)
+        private_folder(state)
         if (work / "log").exists() and not keep_log:
-            log.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(work / "log", log, dirs_exist_ok=True)
-        whole.rename(state)
+        for part in ("sheets", FILE_NAME):
+            if (work / part).exists():
+                (work / part).rename(state / part)
+    sync_folder(state)
     sync_folder(state.parent)
     return found
 

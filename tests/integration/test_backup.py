@@ -123,6 +123,25 @@ def test_a_backup_is_unreadable_without_the_key_that_made_it(sealed: Path, tmp_p
         backup.unpack(sealed, other, tmp_path / "again", tmp_path / "log", quiet)
 
 
+@pytest.mark.parametrize("keeps_log", [False, True])
+def test_the_log_may_lie_inside_the_state_as_it_does_where_nothing_is_configured(
+    tmp_path: Path, keeps_log: bool
+) -> None:
+    store = new_store(tmp_path / "state")
+    wanted = note(store)
+    (tmp_path / "state" / "log" / "tile").mkdir(parents=True)
+    (tmp_path / "state" / "log" / "checkpoint").write_text("then")
+    made(store, tmp_path / "one.backup")
+    store.close()
+    again = tmp_path / "again"
+    if keeps_log:
+        (again / "log").mkdir(parents=True)
+        (again / "log" / "checkpoint").write_text("now")
+    backup.unpack(tmp_path / "one.backup", keyring(), again, again / "log", quiet)
+    assert wanted in ids_in(again)
+    assert (again / "log" / "checkpoint").read_text() == ("now" if keeps_log else "then")
+
+
 def test_nothing_is_laid_over_a_state_or_a_log_that_is_there(sealed: Path, tmp_path: Path) -> None:
     state, log = tmp_path / "state", tmp_path / "log"
     state.mkdir()
