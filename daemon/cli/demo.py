@@ -55,7 +55,7 @@ def go(args: argparse.Namespace) -> int:
     log.start("ERROR")
     screen = Screen(args.lang)
     root = shipped()
-    _check_days(args.days, root)
+    require_sessions(args.days, root)
     try:
         plan = prepare(
             args.folder, days=args.days, clients=args.clients, seed=args.seed, repeat=args.repeat, profile=args.profile,
@@ -69,7 +69,8 @@ def go(args: argparse.Namespace) -> int:
     return summarise(plan, screen)
 
 
-def _check_days(days: tuple[date, ...], root: Path) -> None:
+def require_sessions(days: tuple[date, ...], root: Path) -> None:
+    """Raise Usage for a day on which the exchange is closed."""
     from daemon.rules.load import load, read_folder
 
     calendar = load(read_folder(root)).required().calendar

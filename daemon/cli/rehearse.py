@@ -46,6 +46,7 @@ def add(parsers: Any) -> None:
 def go(args: argparse.Namespace) -> int:
     """Play, hold against the promises; 1 where one is broken."""
     from daemon import log
+    from daemon.cli.demo import require_sessions
     from daemon.shipped import shipped
 
     if not 100 <= args.clients <= 20_000:
@@ -54,10 +55,8 @@ def go(args: argparse.Namespace) -> int:
         raise Usage(f"--keep: {args.keep} is there already, expected a new folder")
     log.start("ERROR")
     screen = Screen(args.lang)
-    from daemon.cli.demo import _check_days
-
     root = shipped()
-    _check_days((args.day,), root)
+    require_sessions((args.day,), root)
     folder = Path(tempfile.mkdtemp(prefix="duenotice-rehearsal-")) if args.keep is None else args.keep
     try:
         return _rehearse(args, folder, root, screen)

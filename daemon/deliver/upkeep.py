@@ -142,14 +142,7 @@ class Upkeep:
             doubts.repeat(tx, row, due=micros(now), record=record)
             return
         if not bound and traits.revoke:
-            record = self._moved(tx, row, notice, "revoking", "in doubt", now)
-            tx.execute(
-                update(messages)
-                .where(messages.c.id == row["id"], messages.c.fence == row["fence"])
-                .values(
-                    state=MessageState.REVOKING.value, own=MessageState.REVOKING.value, due=micros(now), record=record
-                )
-            )
+            passing.revoke(tx, notice, row, now, cause=row["record"], why="in doubt")
             return
         worklist.open_task(
             tx,

@@ -170,11 +170,11 @@ def next_channel(tx: Connection, rule: Rule, row: RowMapping, now: datetime, *, 
     )
     for message in under_way:
         if message["state"] in ("accepted", "in_doubt"):
-            _revoke(tx, row, message, now, record, f"{channel} takes over")
+            revoke(tx, row, message, now, cause=record, why=f"{channel} takes over")
     return True
 
 
-def _revoke(tx: Connection, row: RowMapping, message: RowMapping, now: datetime, cause: str, why: str) -> None:
+def revoke(tx: Connection, row: RowMapping, message: RowMapping, now: datetime, *, cause: str, why: str) -> None:
     """Have a message called back, with its record: its receipt may come before the answer of the gateway is kept."""
     record = trail.append(
         tx,

@@ -24,6 +24,7 @@ from daemon.audit.tree import bundles, read_bundle
 from daemon.clock import micros
 from daemon.demo.driver import Plan
 from daemon.report.completeness import completeness
+from daemon.report.replay import replay
 from daemon.report.sheets_live import sheets_of_store
 from daemon.settings import Settings
 from daemon.store import rulesets
@@ -78,6 +79,22 @@ def one_outcome(day: Played) -> Iterator[str]:
     yield from (f"notice {id} has no outcome" for id in without)
     yield from (f"{len(twice)} obligations have more than one notice" for _ in twice[:1])
     yield from (f"message {id} reached its handset {count} times" for id, count in day.arrivals.items() if count > 1)
+    yield from _overlaps(day)
+
+
+def _overlaps(day: Played) -> Iterator[str]:
+    """Two messages of one notice to one contact that both arrived, where neither its rule (`together`) nor a record said that this
+    may happen."""
+    said = {leaf["data"]["notice"] for leaf in day.leaves if leaf["kind"] == "message" and leaf["data"].get("overlap")}
+    with day.store.read() as tx:
+        query = select(messages.c.notice, messages.c.role, messages.c.platform_id, notices.c.rule, notices.c.rule_set)
+        query = query.join(notices, notices.c.id == messages.c.notice).where(messages.c.platform_id.is_not(None))
+        rows = [row for row in tx.execute(query) if day.arrivals[row.platform_id]]
+    said |= {row.notice for row in rows if day.worlds(row.rule_set).ruleset.rules[row.rule].together}
+    reached = Counter((row.notice, row.role) for row in rows)
+    for (notice, role), count in reached.items():
+        if count > 1 and notice not in said:
+            yield f"notice {notice}: {count} messages to {role} arrived, and no record says that they may overlap"
 
 
 def nothing_silent(day: Played) -> Iterator[str]:
@@ -169,11 +186,12 @@ def sealed(day: Played) -> Iterator[str]:
 
 
 def rules_are_config(day: Played) -> Iterator[str]:
-    """Every rule of the active set that had facts has decided about them."""
-    with day.store.read() as tx:
-        active = rulesets.active(tx)
-    if active is None:
-        yield "no rule set was ever active"
+    """The rule files alone decide every line, notice and answer of the day again, as they were recorded."""
+    for date in day.plan.days:
+        found = replay(day.store, day.worlds, date)
+        if not any(rule.lines for rule in found.rules.values()):
+            yield f"{date}: no line could be decided again"
+        yield from (f"{date}: {difference}" for difference in found.differences)
 
 
 PROMISES: tuple[tuple[str, str, Callable[[Played], Iterator[str]]], ...] = (

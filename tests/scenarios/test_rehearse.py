@@ -117,12 +117,20 @@ def test_what_is_not_as_promised_is_said(tmp_path: Path) -> None:
             text("UPDATE notices SET outcome = 'in_doubt', served = 'no' WHERE id = (SELECT max(id) FROM notices)")
         )
         tx.execute(text("DELETE FROM tasks"))
+        arrived = text(
+            "SELECT id, notice FROM messages WHERE state = 'delivered' AND role = 'client' ORDER BY id LIMIT 2"
+        )
+        (one, _), (_, notice) = tx.execute(arrived).all()
+        tx.execute(text("UPDATE messages SET notice = :n, generation = 9 WHERE id = :i"), {"n": notice, "i": one})
+        tx.execute(text("UPDATE sheets SET sha256 = :s"), {"s": "0" * 64})
     recipient = next(request["recipient"] for request in day.requests if request["recipient"])
     (plan.folder / "state" / "note.txt").write_text(f"to {recipient}")
     day.leaves[:] = [leaf for leaf in day.leaves if leaf["kind"] != "attempt"]
     found = promises.broken(day)
     day.store.close()
     assert "has no outcome" in found["One obligation, one outcome"][0]
+    assert f"notice {notice}: 2 messages to client arrived" in found["One obligation, one outcome"][1]
+    assert any("expected 0000" in sentence for sentence in found["Rules are config"])
     assert found["Nothing is silent"]
     assert any("no person had a task by then" in sentence for sentence in found["In time, or a person knows"])
     assert any("no earlier attempt" in sentence for sentence in found["Provable"])
