@@ -2,7 +2,8 @@
 
 0   drained and ended
 75  another daemon holds the state folder or leads, the database is away, or a port is taken: try again
-74  the store cannot be written  78  configuration, rules or keys are unusable: nothing was done
+74  the store cannot be written
+78  configuration, rules or keys are unusable, or the store is of another time than the log: nothing was done
 """
 
 from __future__ import annotations
