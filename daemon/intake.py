@@ -98,7 +98,8 @@ class Intake:
         data["at"] = trail.format_time(one.at)
         data |= {"orphan": True} if message is None else {"message": message["id"]}
         cause = None if message is None else message["record"]
-        record = trail.append(tx, "receipt", t=now, cause=cause, actor=f"gateway:{gateway}", client=client, data=data)
+        actor, commit = f"gateway:{gateway}", {} if client is None else {"raw": one.raw}
+        record = trail.append(tx, "receipt", t=now, cause=cause, actor=actor, client=client, data=data, commit=commit)
         row: dict[str, Any] = {"gateway": gateway, "platform_id": one.platform_id}
         row |= {"address": address, "kind": one.kind.value}
         row |= {"code": one.code[:128], "at": micros(one.at), "received_at": micros(now)}
@@ -139,6 +140,7 @@ class Intake:
             actor=f"gateway:{gateway}",
             client=client,
             data={"gateway": gateway, "matched": message is not None, "keyword": kind},
+            commit={} if client is None else {"raw": one.raw},
         )
         row0 = {"gateway": gateway, "platform_id": one.platform_id, "address": address, "kind": kind, "record": record}
         row: dict[str, object] = {

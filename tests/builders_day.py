@@ -102,7 +102,7 @@ def live(place: Place, day: date, *, until: str = "23:00") -> None:
     try:
         _activate(store, place.settings, at(day, "07:00"))
         asyncio.run(_play(store, place.settings, day, at(day, until)))
-        _publish(store, place.settings)
+        publish(store, place.settings)
     finally:
         store.close()
 
@@ -151,7 +151,8 @@ async def _deliver(deliverer: Deliverer, clock: SteppedClock) -> None:
         pass
 
 
-def _publish(store: Store, settings: Settings) -> None:
+def publish(store: Store, settings: Settings) -> None:
+    """Put every committed record into the signed log."""
     heads = settings.path(settings.trail.heads)
     heads.parent.mkdir(exist_ok=True)
     log = settings.path(settings.trail.folder)

@@ -1,4 +1,4 @@
-"""`duenotice audit show|verify|export`."""
+"""`duenotice audit show|verify|export`; evidence is in evidence.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daemon.cli import Usage, labels, place
+from daemon.cli import Usage, evidence, labels, place
 from daemon.cli.place import screen_of
 from daemon.cli.screen import Screen
 
@@ -34,6 +34,7 @@ def add(parsers: Any) -> None:
     show.set_defaults(go=go_show)
     _verify(commands)
     _export(commands)
+    evidence.add(commands)
 
 
 def _verify(commands: Any) -> None:

@@ -26,7 +26,7 @@ def to_json(found: ClientDay, headlines: Sequence[Headline] = (), sentences: Seq
         "subjects": list(found.subjects),
         "told": found.told,
         "headlines": [_headline(one, text) for one, text in zip(headlines, sentences, strict=True)],
-        "lines": [_line_json(story) for story in found.lines],
+        "lines": [line_json(story) for story in found.lines],
         "notices": [notice_json(story) for story in found.notices],
         "absences": [
             {
@@ -53,7 +53,7 @@ def _cause_json(cause: Cause | None) -> dict[str, Any] | None:
     return {"kind": cause.kind, "key": cause.key, "detail": cause.detail, "trace": _trace_json(cause.trace)}
 
 
-def _line_json(story: LineStory) -> dict[str, Any]:
+def line_json(story: LineStory) -> dict[str, Any]:
     line, explained = story.line, story.explanation
     return {
         "poll": story.poll.id,

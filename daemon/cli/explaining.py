@@ -232,6 +232,7 @@ def notice_pairs(screen: Screen, row: RowMapping) -> list[tuple[str, object]]:
         (screen.say("已发出", "told"), at(row["told_at"])),
         (screen.say("规则集", "rule set"), row["rule_set"]),
         (screen.say("标识", "occurrence"), row["occurrence"]),
+        (screen.say("过程编号", "episode"), row["episode"]),
     ]
     if json.loads(row["marks"]):
         pairs.append((screen.say("标记", "marks"), ", ".join(json.loads(row["marks"]))))

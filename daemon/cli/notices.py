@@ -112,7 +112,7 @@ def go_show(args: argparse.Namespace) -> int:
     settings = place.settings_of(args)
     screen = screen_of(args)
     with place.store_of(settings) as store, store.read() as tx:
-        story = notice_story(tx, _one(tx, args.id))
+        story = notice_story(tx, one_notice(tx, args.id))
     if args.json:
         screen.json(notice_json(story))
     else:
@@ -120,7 +120,7 @@ def go_show(args: argparse.Namespace) -> int:
     return 0
 
 
-def _one(tx: Tx, id: str) -> RowMapping:
+def one_notice(tx: Tx, id: str) -> RowMapping:
     """The one notice whose id begins so. Raises Usage."""
     from daemon.report import queries
 
@@ -184,7 +184,7 @@ def _correction(store: Store, args: argparse.Namespace, screen: Screen) -> None:
     from daemon.store import gates_rows, noticebook, worklist
 
     with store.write() as tx:
-        row = _one(tx, args.notice)
+        row = one_notice(tx, args.notice)
         if not row["held"] or row["outcome"]:
             raise Usage(
                 f"notice {row['id'][:16]}: found one that is not held, expected a held correction without outcome"

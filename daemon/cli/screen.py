@@ -46,7 +46,7 @@ class Screen:
 
     def json(self, found: Any) -> None:
         """For machines: one JSON document."""
-        print(json.dumps(found, ensure_ascii=False, indent=1, default=_jsonable))
+        print(json.dumps(found, ensure_ascii=False, indent=1, default=jsonable))
 
     def pairs(self, found: Iterable[tuple[str, object]], indent: int = 0) -> None:
         """Labels and values, the values aligned."""
@@ -115,7 +115,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | Decimal) and not isinstance(value, bool)
 
 
-def _jsonable(value: object) -> object:
+def jsonable(value: object) -> object:
     if isinstance(value, Decimal):
         return plain(value)
     if isinstance(value, datetime | date | time):

@@ -24,7 +24,7 @@ from daemon.report import queries
 from daemon.report.replay import gate_inputs, open_sheet, word_of, word_of_line
 from daemon.rules.evaluate import Trace
 from daemon.rules.explaining import ConditionNote, Explanation, gate_key
-from daemon.store import asks, outbox, readings, seals, subjects, trail
+from daemon.store import asks, ledger, outbox, readings, seals, subjects, trail
 from daemon.store.db import Store, Tx
 from daemon.store.erasure import Erased, kept_no_more
 from daemon.store.ledger import Poll
@@ -181,14 +181,18 @@ class _Teller:
         """One poll: its newest run that has decided."""
         with self._store.read() as tx:
             decided = [row for row in readings.runs_of(tx, poll.id) if row["record"] is not None]
-            sheets = readings.sheets_of(tx, decided[-1]["id"]) if decided else []
-            held = _held(tx, decided[-1]) if decided else {}
         if not decided:
             self.absences.append(Absence(poll, "", "no_sheet"))
             return
+        self.run(poll, decided[-1])
+
+    def run(self, poll: Poll, run: RowMapping) -> None:
+        """One run of a poll, which has decided."""
+        with self._store.read() as tx:
+            sheets, held = readings.sheets_of(tx, run["id"]), _held(tx, run)
         for sheet in sheets:
             if not self._rule or sheet["rule"] == self._rule:
-                self._sheet(poll, decided[-1], sheet, held.get(sheet["rule"], ""))
+                self._sheet(poll, run, sheet, held.get(sheet["rule"], ""))
 
     def _sheet(self, poll: Poll, run: RowMapping, sheet: RowMapping, held: str) -> None:
         try:
@@ -235,6 +239,18 @@ class _Teller:
             version = queries.version_of(tx, run["rule_set"])
         story = LineStory(poll, run["number"], rule, run["rule_set"], line, found, cause, same, held, fact=fact)
         return replace(story, rejects=mine, version=version)
+
+
+def lines_of_notice(
+    store: Store, worlds: Callable[[str], World], notice: RowMapping
+) -> tuple[tuple[LineStory, ...], tuple[Absence, ...]]:
+    """The lines of the notice's subject in the sheet that it was made from, decided again; what of it is not there."""
+    with store.read() as tx:
+        run = readings.run_of(tx, notice["run"])
+        poll = ledger.poll_of(tx, run["poll"])
+    teller = _Teller(store, worlds, (notice["subject"],), notice["rule"])
+    teller.run(poll, run)
+    return tuple(teller.told()), tuple(teller.absences)
 
 
 def asked_cause(store: Store, worlds: Callable[[str], World], story: NoticeStory) -> Cause | None:
