@@ -217,6 +217,8 @@ class App:
                 if self._unusable is not None:
                     raise self._unusable
                 await asyncio.to_thread(self._probe)
+                if self.leads:
+                    await asyncio.to_thread(self.lead.beat, self.passed)
             except StoreUnusable:
                 raise
             except (StoreBusy, CommitUnknown) as reason:

@@ -115,6 +115,7 @@ def parts(
         publish_every=settings.trail.every.total_seconds(),
         write_once=None if settings.trail.write_once is None else settings.path(settings.trail.write_once),
         keep_every=settings.trail.write_once_every.total_seconds(),
+        beat_every=settings.trail.heartbeat.total_seconds(),
         pass_every=settings.deliver.every.total_seconds(),
         changed=lambda: changed_sections(settings, reread),
         closers=(bulk.aclose, people.aclose),

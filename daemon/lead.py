@@ -21,6 +21,7 @@ from daemon.parts import Parts
 from daemon.polls import Polls
 from daemon.publication import Publication
 from daemon.publish import Publisher
+from daemon.report import queries
 from daemon.rules.schema import RuleSet
 from daemon.schedule import Timetable
 from daemon.store import acts, noticebook, seat, trail
@@ -52,7 +53,7 @@ class Lead:
         self.ruleset: RuleSet
         self.polls: Polls
         self.publication: Publication
-        self._renewed = self.clock.elapsed()
+        self._renewed = self._beaten = self.clock.elapsed()
 
     async def wait_for_seat(self, waiting: Callable[[], bool]) -> bool:
         """Wait until the seat is ours; False where `waiting` has become false before."""
@@ -138,6 +139,19 @@ class Lead:
         done += await asyncio.to_thread(self.keeping.pass_, now)
         await self.publication.pass_()
         return done
+
+    def beat(self, passed: float) -> None:
+        """Record now and then that the daemon is there, also when nothing happens: how much is queued, and how long ago
+        (microseconds) the last pass ended, at `passed`. A stretch of the log without any is a daemon that stood still."""
+        elapsed = self.clock.elapsed()
+        if elapsed - self._beaten < self.parts.beat_every:
+            return
+        now = self.clock.now()
+        data = {"boot": self.store.boot, "lag_us": max(0, round((elapsed - passed) * 1_000_000))}
+        with self.store.write() as tx:
+            data["queued"] = queries.backlog_of(tx, now)[0]
+            trail.append(tx, "heartbeat", t=now, actor="sys:duenotice", data=data)
+        self._beaten = elapsed
 
     def next_instant(self, now: datetime) -> list[datetime | None]:
         """Moments at which polls or the rule set have something to do."""

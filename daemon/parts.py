@@ -26,8 +26,8 @@ ROLES = ("all", "poll", "deliver", "web")
 class Parts:
     """`rules` reads the rule folder and its approvals anew; `covers` limits what is polled, `since` says from when on (the demo).
     `changed` names the sections of the configuration that only a restart takes over. `calling` carries pages to people.
-    `publish_every`, `keep_every`, `pass_every`: seconds between publications, between heads laid into the folder `write_once`, and
-    between passes that nothing wakes. `health_port`: of
+    `publish_every`, `keep_every`, `beat_every`, `pass_every`: seconds between publications, between heads laid into the folder
+    `write_once`, between heartbeats in the trail, and between passes that nothing wakes. `health_port`: of
     `/health` in a role that takes no callbacks, 0: none. `lease`: how long a claim holds. `listen` and `rng` (of waits) are
     those of the real world, unless a rehearsal hands in its own."""
 
@@ -50,6 +50,7 @@ class Parts:
     publish_every: float = 60.0
     write_once: Path | None = None
     keep_every: float = 3600.0
+    beat_every: float = 600.0
     pass_every: float = 1.0
     lease: timedelta = LEASE
     listen: Listen = serve

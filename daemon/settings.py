@@ -47,7 +47,8 @@ class KeySettings(Section):
 
 class TrailSettings(Section):
     """The published log. `origin` names it for ever; `heads` should lie on another file system than the state. `write_once`: a
-    folder from which nothing is taken back, which gets the head at most every `write_once_every`."""
+    folder from which nothing is taken back, which gets the head at most every `write_once_every`. `heartbeat`: after so long
+    a record says that the daemon is there."""
 
     origin: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/-]{3,128}$")] = "duenotice.example/trail"
     folder: Path = Path("../state/log")
@@ -55,6 +56,7 @@ class TrailSettings(Section):
     every: Span = timedelta(seconds=60)
     write_once: Path | None = None
     write_once_every: Span = timedelta(hours=1)
+    heartbeat: Span = timedelta(minutes=10)
 
 
 class RuleSettings(Section):

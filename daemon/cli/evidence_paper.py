@@ -4,7 +4,8 @@ worded as delivered."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from daemon.audit.checkpoint import Checkpoint
@@ -131,7 +132,10 @@ def _system(evidence: Evidence) -> list[Block]:
     )
     blocks.append(Table(("时间", "事项", "内容"), rows, (1.4, 1, 4.6)))
     if beats:
-        blocks.append(Paragraph(f"期间心跳记录 {len(beats)} 条。", small=True))
+        times = [parse_time(leaf.said["t"]) for leaf in beats]
+        longest = max((b - a for a, b in pairwise(times)), default=timedelta())
+        text = f"期间心跳记录 {len(beats)} 条，相邻两条最长间隔 {longest / timedelta(minutes=1):.1f} 分钟。"
+        blocks.append(Paragraph(text, small=True))
     clocks = [leaf for leaf in evidence.system if leaf.said["kind"] == "clock"]
     blocks.append(Paragraph("期间未记录到时钟跳变。" if not clocks else f"期间记录到时钟事项 {len(clocks)} 条，见上。"))
     polls = tuple(

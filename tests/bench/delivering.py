@@ -80,11 +80,10 @@ def ledger_of(port: int) -> dict[str, float]:
     return found
 
 
-def ids_of(port: int) -> dict[str, int]:
-    """How often the gateway was sent each message id."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/ids") as answer:
-        found: dict[str, int] = json.load(answer)
-    return found
+def arrivals_of(port: int) -> list[tuple[str, int]]:
+    """(message id, microseconds since 1970) of each request for a message, in order."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/arrivals") as answer:
+        return [(id, moment) for id, moment in json.load(answer)]
 
 
 def stocked(folder: Path, count: int, now: datetime, *, url: str = "") -> tuple[Store, World]:

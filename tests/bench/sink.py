@@ -2,7 +2,8 @@
 
 `python -m tests.bench.sink PORT CALLBACKS TOKEN` speaks just enough of HTTP/1.1 and of the ctcu dialect: a token, an answer to
 each message, and, where CALLBACKS is a port, `delivered` receipts in signed callbacks of up to 50. GET /ledger answers how many
-requests for messages came, how many different ids, and the longest time between two of them; GET /ids how often each id came.
+requests for messages came, how many different ids, and the longest time between two of them; GET /arrivals the id of each with
+the microseconds since 1970 at which its last byte was here, in order.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Ledger:
 
     taken: dict[bytes, int] = field(default_factory=dict)
     times: list[float] = field(default_factory=list)
+    arrivals: list[tuple[str, int]] = field(default_factory=list)
     waiting: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -66,12 +68,13 @@ class Sink(asyncio.Protocol):
             gap = max((b - a for a, b in pairwise(times)), default=0.0)
             counts = {"requests": len(times), "ids": len(self.ledger.taken), "gap": gap}
             return json.dumps(counts).encode()
-        if path == b"/ids":
-            return json.dumps({id.decode(): times for id, times in self.ledger.taken.items()}).encode()
+        if path == b"/arrivals":
+            return json.dumps(self.ledger.arrivals).encode()
         named, to = MESSAGE.search(body), TO.search(body)
         id = named[1] if named else hashlib.sha256(body).hexdigest().encode()
         self.ledger.taken[id] = self.ledger.taken.get(id, 0) + 1
         self.ledger.times.append(time.monotonic())
+        self.ledger.arrivals.append((id.decode(), time.time_ns() // 1000))
         if to:
             self.ledger.waiting.append((id.decode(), to[1].decode()))
         return OK % id

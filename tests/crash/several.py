@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +33,7 @@ from tests import postgres
 from tests.bench import delivering
 from tests.bench.sink import CHATBOT
 from tests.builders_store import key_file, keyring
+from tests.crash.accounted import unaccounted
 
 SENDERS = ("d1", "d2", "d3")
 LEASE, TIMEOUT = 2.0, 1.0
@@ -42,7 +43,7 @@ LATE_ANSWER = "an answer came after its lease was over"
 CONFIG = """\
 node: {node}
 state: {folder}/state
-store: {{url_file: url}}
+{store}
 keys: {{file: keys.json}}
 trail: {{origin: test.example/trail, folder: {folder}/log, heads: {folder}/heads/heads.db, every: 2s}}
 rules: {{folder: {folder}/rulebook, unsigned: allow}}
@@ -77,17 +78,19 @@ class Site:
     port: int
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    def lay_out(self, sink: int) -> None:
-        """Write what each node is configured by."""
+    def lay_out(self, sink: int, nodes: Sequence[str] = ("p1", "w1", *SENDERS)) -> None:
+        """Write what each node is configured by. Without a URL the store is SQLite."""
         rulebook = self.folder / "rulebook"
         for name, content in delivering.files().items():
             (rulebook / name).parent.mkdir(parents=True, exist_ok=True)
             (rulebook / name).write_bytes(content)
         (self.folder / "heads").mkdir()
-        for node in ("p1", "w1", *SENDERS):
+        store = "store: {url_file: url}" if self.url else ""
+        for node in nodes:
             place = self.folder / node
             place.mkdir()
-            said = CONFIG.format(node=node, folder=self.folder, port=self.port if node == "w1" else 0)
+            port = self.port if node in ("w1", "a1") else 0
+            said = CONFIG.format(node=node, folder=self.folder, store=store, port=port)
             (place / "duenotice.yaml").write_text(said)
             (place / "channels.yaml").write_text(CHANNELS.format(sink=sink))
             source = f"sources: {{counter: {{type: sql, url: 'sqlite:///{self.folder}/counter.sqlite'}}}}\n"
@@ -105,7 +108,7 @@ class Site:
 
     def start(self, node: str) -> None:
         """Start a node's process; its log grows in a file of the node's name."""
-        role = {"p": "poll", "w": "web", "d": "deliver"}[node[0]]
+        role = {"p": "poll", "w": "web", "d": "deliver", "a": "all"}[node[0]]
         config = self.folder / node / "duenotice.yaml"
         argv = [sys.executable, "-m", "daemon.cli", "--config", str(config), "run", "--role", role]
         with (self.folder / f"{node}.log").open("ab") as out:
@@ -252,7 +255,7 @@ def run(folder: Path, count: int, seed: int = 0, patience: float = 600.0) -> Fou
             time.sleep(1.0)
             states = disturber.states()
         seconds = time.monotonic() - begun
-        sent, exits = delivering.ids_of(sink), site.end()
+        arrivals, exits = delivering.arrivals_of(sink), site.end()
         store = Store.open(folder / "state", keyring=keyring(), node="look", url=site.url)
         with store.read() as tx:
             rows = tx.execute(select(messages.c.platform_id, messages.c.tries))
@@ -261,8 +264,10 @@ def run(folder: Path, count: int, seed: int = 0, patience: float = 600.0) -> Fou
         keys = [VerifierKey("test.example/trail", key.public) for key in store.keyring.signing_keys]
         report = verify_folder(folder / "log", keys, seen=None, sheets=sheets_of_store(store))
         trail = [f"{check.name}: {check.detail}" for check in report.checks if check.ok is False]
+        trail += unaccounted(folder / "log", arrivals)
         store.close()
         late = sum(site.log_of(node).count(LATE_ANSWER) for node in SENDERS)
+        sent = dict(Counter(id for id, _ in arrivals))
         return Found(seconds, states, sent, tried, silent, late, dict(disturber.counts), exits, trail)
 
 
