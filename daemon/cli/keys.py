@@ -6,21 +6,25 @@ import argparse
 import os
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from daemon.cli import Usage, place
 from daemon.cli.place import screen_of
+from daemon.clock import RealClock, from_micros
 
 if TYPE_CHECKING:
     from daemon.cli.screen import Screen
+    from daemon.clock import Clock
     from daemon.settings import Settings
     from daemon.store.db import Store, Tx
 
 T = TypeVar("T")
-PATIENCE = 2.0
-"""Seconds that a message may have waited to be claimed; past that the work on keys rests."""
+PATIENCE = timedelta(seconds=2)
+"""How long a message may have waited to be claimed; past that the work on keys rests."""
+STUCK = 10.0
 REST = 0.5
 ALGS = ("aes-256-gcm", "sm4-gcm")
 HELD = {"clients": ("客户", "clients"), "months": ("月份", "months"), "tokens": ("令牌", "tokens")}
@@ -195,8 +199,9 @@ def go_rewrap(args: argparse.Namespace) -> int:
             wraps, primary = rotation.wrapped_under(tx), store.keyring.primary.id
         total = sum(sum(held.values()) for kek, held in wraps.items() if kek != primary)
         done = after = 0
+        pace = Pace(store, RealClock())
         while True:
-            step, last = _step(store, partial(rotation.rewrap, after=after))
+            step, last = pace.step(partial(rotation.rewrap, after=after))
             if not step and not after:
                 break
             done, after = done + step, last if step else 0
@@ -216,8 +221,9 @@ def _data_keys(store: Store, screen: Screen, actor: str, reason: str) -> None:
 
     with store.write() as tx:
         under_way = rotation.begin_data_keys(tx, by=actor, reason=reason, now=place.now())
+    pace = Pace(store, RealClock())
     while under_way.after < under_way.until:
-        under_way = _step(store, partial(rotation.rotate_data_keys, rotation=under_way))
+        under_way = pace.step(partial(rotation.rotate_data_keys, rotation=under_way))
         screen.progress(
             screen.say(
                 f"已换 {under_way.clients} 个客户的数据密钥", f"data keys of {under_way.clients} clients changed"
@@ -234,18 +240,36 @@ def _data_keys(store: Store, screen: Screen, actor: str, reason: str) -> None:
     )
 
 
-def _step(store: Store, work: Callable[[Tx], T]) -> T:
-    """One step, once no message has waited too long; the lock is then left as long as it was held."""
-    from daemon.store import rotation
+class Pace:
+    """Lets sending go first: a step waits while a message has waited for longer than `PATIENCE`. A message for which that lasts
+    `STUCK` seconds waits for nobody here (no daemon runs, its gateway is closed), and is waited for no more."""
 
-    while True:
-        with store.read() as tx:
-            late = rotation.waited(tx, place.now()) > PATIENCE
-        if not late:
-            break
-        time.sleep(REST)
-    with store.write(yield_lock=True) as tx:
-        return work(tx)
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+        self._stuck: int | None = None
+
+    def step(self, work: Callable[[Tx], T]) -> T:
+        """One step, a transaction after which the lock is left as long as it was held."""
+        self._wait()
+        with self._store.write(yield_lock=True) as tx:
+            return work(tx)
+
+    def _wait(self) -> None:
+        from daemon.store import rotation
+
+        begun, first = self._clock.elapsed(), self._stuck
+        while True:
+            now = self._clock.now()
+            with self._store.read() as tx:
+                due = rotation.longest_due(tx, now)
+            if due is None or due == self._stuck or now - from_micros(due) <= PATIENCE:
+                return
+            if due != first:
+                begun, first = self._clock.elapsed(), due
+            elif self._clock.elapsed() - begun >= STUCK:
+                self._stuck = due
+                return
+            time.sleep(REST)
 
 
 def go_shred(args: argparse.Namespace) -> int:

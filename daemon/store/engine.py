@@ -95,6 +95,28 @@ def was_rolled_back(reason: DBAPIError) -> bool:
     return reason.connection_invalidated or (state or "").startswith(LOST_STATES)
 
 
+def rewrite(engine: Engine) -> None:
+    """Write the whole database anew, so that no page keeps what a change has left beside its rows (a b-tree that is balanced leaves
+    copies that `secure_delete` does not reach; PostgreSQL keeps rows that are no more), and empty SQLite's write-ahead log. Needs
+    the room of a second copy; writers wait meanwhile. Raises what the database raises, and TimeoutError where others are at the
+    write-ahead log; then the database is as it was, and the same may be done again."""
+    if engine.dialect.name == "postgresql":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM (FULL)"))
+        return
+    raw = engine.raw_connection()
+    try:
+        assert raw.driver_connection is not None
+        run = raw.driver_connection.execute
+        run("PRAGMA temp_store=FILE").close()  # a copy of the database does not belong into memory
+        run("VACUUM").close()
+        run("PRAGMA temp_store=MEMORY").close()
+        if run("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            raise TimeoutError("the write-ahead log is in use, expected nobody to read for a moment")
+    finally:
+        raw.close()
+
+
 def begin_options(engine: Engine, *, writing: bool) -> dict[str, Any]:
     """Execution options with which a transaction of this kind begins. A SQLite reader has one snapshot anyway."""
     if engine.dialect.name == "sqlite":

@@ -251,8 +251,7 @@ def retire(tx: Tx, id: bytes, *, by: str, reason: str, now: datetime) -> str:
     return record
 
 
-def waited(tx: Tx, now: datetime) -> float:
-    """Seconds that the message longest due has waited to be claimed; 0 where none waits."""
+def longest_due(tx: Tx, now: datetime) -> int | None:
+    """Since when (microseconds) the message longest due has waited to be claimed; None where none waits."""
     where = (messages.c.state == "queued") & (messages.c.due <= micros(now))
-    oldest = tx.execute(select(func.min(messages.c.due)).where(where)).scalar()
-    return 0.0 if oldest is None else (micros(now) - oldest) / 1_000_000
+    return tx.execute(select(func.min(messages.c.due)).where(where)).scalar()

@@ -167,3 +167,12 @@ def test_a_restricted_client_gets_no_marketing_and_what_must_be_sent_is_sent(
 def test_a_client_that_nobody_knows_is_a_wrong_use(run: Callable[..., tuple[int, str]]) -> None:
     for key in ("S-nobody", "#99999999", "#x", "#"):
         assert run("clients", "restrict", key, *LI)[0] == 2
+
+
+def test_the_database_is_written_anew_and_says_the_same(place: Place, run: Callable[..., tuple[int, str]]) -> None:
+    shown = run("notices", "list", "--json")
+    assert run("clients", "purge", *LI)[0] == 0
+    assert run("notices", "list", "--json") == shown
+    assert run("audit", "verify")[0] == 0
+    _, said = run("audit", "show", "--kind", "access", "--json")
+    assert json.loads(said)[0]["data"] == {"by": "li", "reason": "the client asked", "what": "purge"}

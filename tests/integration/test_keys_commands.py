@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 
 from daemon.cli import main
+from daemon.store.tables import messages
 from tests.builders_day import DAY, Place, install, live
 
 WHO = ("--by", "zhang", "--reason", "yearly")
@@ -58,6 +61,19 @@ def test_a_year_s_rotation_changes_the_algorithm_and_leaves_nothing_under_the_ol
     assert run("notices", "show", notices[0]["id"], "--json") == shown
     assert run("rules", "replay", "--day", str(DAY))[0] == 0
     assert run("audit", "verify")[0] == 0
+
+
+def test_a_message_that_nobody_sends_does_not_keep_an_older_key_alive(
+    run: Callable[..., tuple[int, str]], lived: Place
+) -> None:
+    """No daemon runs and one message is long due: the work goes on after a while."""
+    with closing(lived.store()) as store, store.write() as tx:
+        id = tx.execute(select(messages.c.id).order_by(messages.c.id).limit(1)).scalar_one()
+        tx.execute(update(messages).where(messages.c.id == id).values(state="queued", due=1))
+    assert run("keys", "rotate", *WHO)[0] == 0
+    code, said = run("keys", "rewrap", "--data", *WHO)
+    assert code == 0 and "0 keys" not in said
+    assert run("keys", "status")[0] == 0
 
 
 def test_a_key_file_is_never_overwritten(run: Callable[..., tuple[int, str]], tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from daemon.security.envelope import Alg, key_id
 from daemon.security.keyring import Keyring
 from daemon.store import rotation, seals, subjects, trail
 from daemon.store.db import Store
+from daemon.store.engine import rewrite
 from daemon.store.month_keys import SHEETS, month_key
-from daemon.store.tables import sealed
+from daemon.store.tables import sealed, subject_index
 from daemon.store.tables import subjects as subject_rows
 from tests.builders_store import NOW, key_file, keyring, new_store
 
@@ -296,3 +297,27 @@ def test_a_store_opened_with_keys_from_memory_reads_no_file() -> None:
     primary = mine.primary.id
     mine.renew()
     assert mine.primary.id == primary
+
+
+def test_a_database_written_anew_says_the_same(any_store: Store) -> None:
+    numbers = subjects.ensure(any_store, "client", [f"S{n}" for n in range(50)], now=NOW)
+    with any_store.write() as tx:
+        tx.execute(subject_index.delete().where(subject_index.c.number == numbers["S7"]))
+    with any_store.read() as tx:
+        before = tx.execute(select(subject_index).order_by(subject_index.c.number)).all()
+    rewrite(any_store.engine)
+    with any_store.read() as tx:
+        assert tx.execute(select(subject_index).order_by(subject_index.c.number)).all() == before
+    assert len(before) == 49
+    assert subjects.ensure(any_store, "client", ["S50"], now=NOW)["S50"] == 51
+
+
+def test_a_database_is_not_written_anew_while_somebody_reads_in_the_way(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "state")
+    with store.read() as tx:
+        subjects.look_up(tx, "client", ["S1"])
+        subjects.ensure(store, "client", ["S2"], now=NOW)
+        with pytest.raises(TimeoutError, match="write-ahead log is in use"):
+            rewrite(store.engine)
+    rewrite(store.engine)
+    store.close()
