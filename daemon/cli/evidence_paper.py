@@ -64,7 +64,9 @@ def _front(evidence: Evidence, head: Checkpoint, by: str, reason: str, now: date
 def _outcome(one: Told) -> str:
     notice = one.story.notice
     served = {"yes": "是", "no": "否", "unknown": "未知", None: "未定"}[notice["served"]]
-    return f"{words.SCREEN.label(labels.OUTCOMES, notice['outcome'] or 'open')}；按约送达：{served}"
+    outcome = words.SCREEN.label(labels.OUTCOMES, notice["outcome"] or "open")
+    told, deadline = (words.time_of(at(notice[name])) for name in ("told_at", "deadline"))
+    return f"{outcome}；按约送达：{served}；首次送出 {told}，应送出的期限 {deadline}"
 
 
 def _list(evidence: Evidence) -> Block:

@@ -216,6 +216,8 @@ class Writer:
             "reason": change.why,
             "terms": change.terms if len(change.terms) == 64 else NO_TERMS,
             "business_date": unit.business_date.isoformat(),
+            "not_before": trail.format_time(change.plan.at),
+            "deadline": trail.format_time(change.plan.deadline),
             "marks": list(with_late(change.plan, change.marks, self.book.now)),
         }
 

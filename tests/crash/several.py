@@ -15,10 +15,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from sqlalchemy import create_engine, func, select, text
 
@@ -78,10 +79,15 @@ class Site:
     port: int
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    def lay_out(self, sink: int, nodes: Sequence[str] = ("p1", "w1", *SENDERS)) -> None:
-        """Write what each node is configured by. Without a URL the store is SQLite."""
+    def lay_out(
+        self,
+        sink: int,
+        nodes: Sequence[str] = ("p1", "w1", *SENDERS),
+        files: Mapping[str, bytes] = MappingProxyType(delivering.files()),
+    ) -> None:
+        """Write what each node is configured by, and the rulebook. Without a URL the store is SQLite."""
         rulebook = self.folder / "rulebook"
-        for name, content in delivering.files().items():
+        for name, content in files.items():
             (rulebook / name).parent.mkdir(parents=True, exist_ok=True)
             (rulebook / name).write_bytes(content)
         (self.folder / "heads").mkdir()
