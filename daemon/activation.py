@@ -183,7 +183,9 @@ class Activation:
         active = self._standing(tx, now)
         if verdict.state == "approved" and said is not None:
             act = Act(SIGNED, said.version, None, tuple(one.person for one in verdict.approvals))
-            rulesets.activate(tx, found.digest, actor=ACTOR, now=now, reason=said.reason, act=act, again=True)
+            record = rulesets.activate(tx, found.digest, actor=ACTOR, now=now, reason=said.reason, act=act, again=True)
+            assert record is not None
+            acts.end_pauses(tx, actor=ACTOR, now=now, cause=record)
             self._start_again(tx, said.starts, now, None)
             pages.acknowledge(tx, "emergency", by=ACTOR, now=now)
             logger.info("a signed rule set is active", action="rules", digest=found.digest, version=said.version)

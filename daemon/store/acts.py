@@ -142,6 +142,16 @@ def stops_of(tx: Tx) -> list[Stop]:
     ]  # fmt: skip
 
 
+def end_pauses(tx: Tx, *, actor: str, now: datetime, cause: str) -> None:
+    """Rules that an emergency start lets run are stopped again, before its end: what led to it holds no more. A record each."""
+    for row in (
+        tx.execute(select(stops).where(stops.c.ended_at.is_(None), stops.c.paused_until > micros(now))).mappings().all()
+    ):
+        data = {"rule": row["rule"], "reason": "the emergency start that let it run is over"}
+        record = trail.append(tx, "rules.stopped", t=now, actor=actor, cause=cause, rule=row["rule"], data=data)
+        tx.execute(update(stops).where(stops.c.id == row["id"]).values(paused_until=None, record=record))
+
+
 def stopped_rules(tx: Tx, now: datetime, rules: Collection[str] | None = None) -> frozenset[str]:
     """The rules that are stopped now, of these or of all."""
     running = or_(stops.c.paused_until.is_(None), stops.c.paused_until <= micros(now))

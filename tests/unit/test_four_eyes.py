@@ -365,3 +365,24 @@ def test_no_commands_of_one_person_activate_a_set() -> None:
 @pytest.mark.slow
 def test_no_commands_of_one_person_activate_a_set_in_many_tries() -> None:
     play(400)
+
+
+def test_what_one_person_started_in_an_emergency_stops_with_the_next_set_that_two_have_signed() -> None:
+    """Found by the machine: another set, approved before, ended the emergency and left the stopped rule running."""
+    state = OnePerson()
+    state.installed()
+    state.others_approve(which=0)
+    state.stop()
+    state.start_an_emergency(go=True, tweak={"starts": 1}, which=1)
+    active = state.office.active
+    assert active is not None and active.mode == rulesets.EMERGENCY
+    with state.office.store.read() as tx:
+        assert RULE not in acts.stopped_rules(tx, state.office.now)
+    state.forge_both(go=True, tweak={}, which=0)
+    active = state.office.active
+    assert active is not None and active.mode == rulesets.SIGNED
+    state.a_stopped_rule_runs_in_an_emergency_only()
+    with state.office.store.read() as tx:
+        said = [record.data for _, record in trail.of_kind(tx, "rules.stopped")]
+    assert [one["reason"] for one in said] == ["so", "the emergency start that let it run is over"]
+    state.teardown()
