@@ -99,6 +99,7 @@ def _make(args: argparse.Namespace, settings: Settings, store: Store) -> int:
 def _gather(args: argparse.Namespace, store: Store) -> Evidence:
     from daemon.cli.notices import one_notice
     from daemon.report import evidence, evidence_rows
+    from daemon.store import restrictions
     from daemon.store.subjects import Shredded
 
     with store.read() as tx:
@@ -107,8 +108,11 @@ def _gather(args: argparse.Namespace, store: Store) -> Evidence:
             rows = [one_notice(tx, args.notice)]
         else:
             rows = evidence_rows.notices_of_episodes(tx, [row["id"] for row in episodes])
+        in_force = restrictions.open_of(tx, rows[0]["client"]) if rows else {}
     if not rows:
         raise Usage(f"episode {args.episode}: found no notice of it, expected an episode that `notices show` names")
+    if restrictions.RESTRICTED in in_force and restrictions.LEGAL_HOLD not in in_force:
+        raise Usage("evidence: found a client that is restricted, expected one that is not, or one under a legal hold")
     try:
         return evidence.gather(store, place.worlds(store), rows, episodes)
     except Shredded as gone:

@@ -188,9 +188,7 @@ def run(folder: Path, count: int = COUNT, down: float = DOWN) -> tuple[Judged, l
             arrivals = delivering.arrivals_of(sink)
             exits = site.end()
     finally:
-        for process in site.processes.values():
-            process.kill()
-            process.wait()
+        site.kill()
     found = judge(folder, arrivals, count)
     found.wrong += [f"{node} ended with {code}" for node, code in exits.items() if code]
     return found, arrivals

@@ -131,6 +131,12 @@ class Site:
             process.terminate()
         return {node: process.wait(60) for node, process in self.processes.items()}
 
+    def kill(self) -> None:
+        """SIGKILL to what still runs."""
+        for process in self.processes.values():
+            process.kill()
+            process.wait()
+
 
 @contextmanager
 def laid_out(folder: Path, count: int, url: str) -> Iterator[tuple[Site, int]]:
@@ -147,9 +153,7 @@ def laid_out(folder: Path, count: int, url: str) -> Iterator[tuple[Site, int]]:
         try:
             yield site, sink
         finally:
-            for process in site.processes.values():
-                process.kill()
-                process.wait()
+            site.kill()
 
 
 def free_port() -> int:

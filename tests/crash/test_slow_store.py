@@ -97,9 +97,7 @@ def test_a_store_that_stands_still_sends_nothing_and_health_says_so(tmp_path: Pa
             arrivals = delivering.arrivals_of(sink)
             exits = site.end()
         finally:
-            for process in site.processes.values():
-                process.kill()
-                process.wait()
+            site.kill()
     print(
         f"{kind}: /health failed after {seen:.1f} s, was good again {mended:.1f} s after the store; {len(arrivals)} requests"
     )

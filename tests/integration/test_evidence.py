@@ -23,7 +23,7 @@ from daemon.channels.channel import ReceiptIn, ReceiptKind, Uplink
 from daemon.cli import main
 from daemon.intake import Intake
 from daemon.report import queries
-from daemon.store import worklist
+from daemon.store import restrictions, worklist
 from tests.builders_day import DAY, Place, at, install, live, publish
 
 WHO = ("--by", "zhang", "--reason", "lawsuit")
@@ -227,6 +227,31 @@ def test_wrong_use_is_refused_and_makes_nothing(
     monkeypatch.chdir(tmp_path)
     assert _run(lived, "audit", "evidence", *argv) == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_restricted_client_is_revealed_under_a_legal_hold_only_and_a_shredded_one_never(
+    lived: Place, tmp_path: Path, capsys: Any
+) -> None:
+    place = lived.copy(tmp_path / "installation")
+    now, out = at(DAY, "22:00"), tmp_path / "pack"
+    with closing(place.store()) as store:
+        with store.write() as tx:
+            row = _called(tx)
+            restrictions.restrict(tx, row["client"], until=DAY, by="li", reason="asked", now=now)
+        argv = ("audit", "evidence", "--notice", row["id"], "--out", str(out), *WHO)
+        assert _run(place, *argv) == 2
+        assert "restricted" in capsys.readouterr().err
+        with store.write() as tx:
+            restrictions.hold(tx, row["client"], by="li", reason="a lawsuit", now=now)
+        publish(store, place.settings)
+        assert _run(place, *argv) == 0
+        shutil.rmtree(out)
+        with store.write() as tx:
+            restrictions.shred_again(tx, row["client"], by="li", now=now)
+        publish(store, place.settings)
+    assert _run(place, *argv) == 2
+    assert "destroyed" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_a_file_that_is_no_font_is_named(lived: Place, tmp_path: Path, capsys: Any) -> None:
