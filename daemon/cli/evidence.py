@@ -132,7 +132,7 @@ def _write(args: argparse.Namespace, settings: Settings, found: Evidence, out: P
     head = parse(read("checkpoint")).checkpoint
     files = evidence_pack.files_of(found, read)
     blocks = paper(found, head, by=args.by, reason=args.reason, now=now)
-    foot = f"通知 {found.told[0].story.notice['id'][:16]} · {head.origin}"
+    foot = f"通知 {found.told[0].story.notice['id'][:16]}，{head.origin}"
     write_pdf(out / "evidence.pdf", title_of(found), blocks, foot=foot, font=args.font)
     files["evidence.pdf"] = (out / "evidence.pdf").read_bytes()
     files["evidence.json"] = document(found)

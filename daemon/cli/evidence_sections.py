@@ -122,10 +122,10 @@ def _line(line: LineStory) -> Iterator[Block]:
         )
         yield Table(("计算", "公式", "得"), computed, (1, 3.6, 1.6))
     held = tuple(
-        (f"{'▶ ' if note.decided else ''}{note.key}", note.trace.text, words.value_of(note.trace.value))
+        (f"{'→ ' if note.decided else ''}{note.key}", note.trace.text, words.value_of(note.trace.value))
         for note in explained.conditions
     )
-    yield Table(("条件（▶ 决定结果）", "式", "成立"), held, (2, 3.6, 0.6))
+    yield Table(("条件（→ 决定结果）", "式", "成立"), held, (2, 3.6, 0.6))
 
 
 def original_words(evidence: Evidence) -> list[Block]:
