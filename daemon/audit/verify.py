@@ -225,6 +225,8 @@ class _Walk:
         self.earlier_root: bytes | None = EMPTY_ROOT if earlier == 0 else None
         self.tree = Growing(self._tile)
         self.ids: set[str] = set()
+        self._changed: list[int] = []
+        """The first record of each bundle that is not the one in its tile: a hash above it is wrong for that, from there on."""
         self.records = self.tiles = self.caused = self.named = self.hashed = self.expired = 0
 
     def run(self) -> bool:
@@ -237,6 +239,7 @@ class _Walk:
             if hashes is not None and claimed is not None and hashes != claimed:
                 wrong = next(i for i in range(width) if hashes[i] != claimed[i])
                 self._found.bad(2, f"record {base + wrong} does not hash to what its tile says", base + wrong)
+                self._changed.append(base + wrong)
             if (leaves := hashes or claimed) is None:
                 return False
             self._append(leaves)
@@ -283,7 +286,8 @@ class _Walk:
             return
         if claimed != row:
             wrong = next(i for i in range(len(row)) if claimed[i] != row[i])
-            place = first + wrong * WIDTH**level
+            place, span = first + wrong * WIDTH**level, WIDTH**level
+            place = next((index for index in self._changed if place <= index < place + span), place)
             self._found.bad(3, f"{tile_path(level, number, len(row))}: hash {wrong} is wrong", place)
 
     def _meaning(self, base: int, records: list[bytes]) -> None:

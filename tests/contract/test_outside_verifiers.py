@@ -8,7 +8,6 @@ they fail.
 from __future__ import annotations
 
 import base64
-import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from daemon.audit.checkpoint import VerifierKey
 from daemon.audit.export import export_folder
 from daemon.audit.folder import folder_reader
 from daemon.audit.tree import consistency_proof, inclusion_proof, verify_consistency, verify_inclusion
+from tests.outside import mutations
 from tests.outside.logs import chain, files_of, published, record
 from tests.outside.verifiers import Memory, ask, build_driver, ours_accepts, scales_accepts
 
@@ -102,32 +102,13 @@ def test_every_flipped_bit_is_found_by_all(driver: Path, small: Log) -> None:
     every_flip_is_found(driver, small, None)
 
 
-def mutation(files: dict[str, bytes], chance: random.Random) -> dict[str, bytes | None]:
-    """Files to replace or, with None, to take away: bits flipped, ends cut, files deleted and swapped."""
-    path, other = chance.sample(sorted(files), 2)
-    raw = files[path]
-    kind = chance.randrange(4)
-    if kind == 0:
-        changed = bytearray(raw)
-        changed[chance.randrange(len(raw))] ^= 1 << chance.randrange(8)
-        return {path: bytes(changed)}
-    if kind == 1:
-        return {path: raw[: chance.randrange(len(raw))]}
-    if kind == 2:
-        return {path: None}
-    return {path: files[other], other: raw}
+def test_mutations_of_a_larger_log_are_found_by_ours_and_by_go(driver: Path, tmp_path: Path) -> None:
+    assert mutations.play(driver, tmp_path, records=600, count=150, seed=20240201) == []
 
 
-def test_mutations_of_a_larger_log_are_found_by_ours_and_by_go(driver: Path, large: Log) -> None:
-    folder, files, key = large
-    chance = random.Random(20240201)
-    changes = [mutation(files, chance) for _ in range(150)]
-    coded = [{p: None if raw is None else base64.b64encode(raw).decode() for p, raw in c.items()} for c in changes]
-    answers = ask(driver, ({"dir": str(folder), "vkey": str(key), "files": change} for change in coded))
-    assert [answer for answer in answers if not answer.startswith("BAD")] == []
-    for change in changes:
-        seen = {path: raw for path, raw in (files | change).items() if raw is not None}
-        assert not ours_accepts(seen, key)
+@pytest.mark.slow
+def test_a_thousand_mutations_are_found_and_the_first_bad_record_named(driver: Path, tmp_path: Path) -> None:
+    assert mutations.play(driver, tmp_path, records=4096, count=1000, seed=1) == []
 
 
 def test_a_signature_line_that_does_not_reencode_is_refused_by_ours_and_by_go(driver: Path, small: Log) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from daemon.audit.checkpoint import Checkpoint, sign
 from daemon.audit.record import Record, encode, new_id
+from daemon.audit.tree import Growing, Read, bundle_path, bundles, encode_bundle, leaf_hash, tile_path
 from daemon.heads import HeadStore
 from daemon.publish import Publisher
 from daemon.security.envelope import Alg, Key
@@ -95,3 +97,27 @@ def files_of(log: Path) -> dict[str, bytes]:
     """The files of a log by path, without what is staged."""
     found = {path.relative_to(log).as_posix(): path.read_bytes() for path in log.rglob("*") if path.is_file()}
     return {path: raw for path, raw in found.items() if not path.startswith("tmp/")}
+
+
+def log_of(records: Sequence[bytes]) -> dict[str, bytes]:
+    """The files of a signed log of whatever is given, good or not."""
+    files: dict[str, bytes] = {}
+    tree = Growing(lambda level, number, row: files.update({tile_path(level, number, len(row)): b"".join(row)}))
+    for raw in records:
+        tree.append(leaf_hash(raw))
+    for level, number, row in tree.rest():
+        files[tile_path(level, number, len(row))] = b"".join(row)
+    for number, width in bundles(len(records)):
+        files[bundle_path(number, width)] = encode_bundle(records[number * 256 : number * 256 + width])
+    return files | {"checkpoint": sign(Checkpoint(ORIGIN, tree.size, tree.root()), SIGNING.public, SIGNING.sign)}
+
+
+def reader(files: Mapping[str, bytes]) -> Read:
+    """Reads a log that lies in memory."""
+
+    def read(path: str) -> bytes:
+        if path not in files:
+            raise FileNotFoundError(path)
+        return files[path]
+
+    return read

@@ -13,42 +13,12 @@ from hypothesis import strategies as st
 
 from daemon.audit.checkpoint import Checkpoint, VerifierKey, sign
 from daemon.audit.folder import folder_reader, read_keys, sheets_in, verify_folder
-from daemon.audit.tree import (
-    Growing,
-    Read,
-    bundle_path,
-    bundles,
-    encode_bundle,
-    leaf_hash,
-    tile_path,
-)
+from daemon.audit.tree import encode_bundle, leaf_hash
 from daemon.audit.verify import NAMES, Report, verify
 from daemon.errors import ConfigError, SealBroken
-from tests.outside.logs import ORIGIN, SIGNING, chain, files_of, published, record
+from tests.outside.logs import ORIGIN, SIGNING, chain, files_of, log_of, published, reader, record
 
 KEYS = [VerifierKey(ORIGIN, SIGNING.public)]
-
-
-def log_of(records: Sequence[bytes]) -> dict[str, bytes]:
-    """The files of a signed log of whatever is given, good or not."""
-    files: dict[str, bytes] = {}
-    tree = Growing(lambda level, number, row: files.update({tile_path(level, number, len(row)): b"".join(row)}))
-    for raw in records:
-        tree.append(leaf_hash(raw))
-    for level, number, row in tree.rest():
-        files[tile_path(level, number, len(row))] = b"".join(row)
-    for number, width in bundles(len(records)):
-        files[bundle_path(number, width)] = encode_bundle(records[number * 256 : number * 256 + width])
-    return files | {"checkpoint": sign(Checkpoint(ORIGIN, tree.size, tree.root()), SIGNING.public, SIGNING.sign)}
-
-
-def reader(files: Mapping[str, bytes]) -> Read:
-    def read(path: str) -> bytes:
-        if path not in files:
-            raise FileNotFoundError(path)
-        return files[path]
-
-    return read
 
 
 def failed(report: Report) -> dict[int, int | None]:
