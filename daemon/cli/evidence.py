@@ -121,16 +121,14 @@ def _gather(args: argparse.Namespace, store: Store) -> Evidence:
 
 def _write(args: argparse.Namespace, settings: Settings, found: Evidence, out: Path, now: datetime) -> str:
     """The whole folder; returns the hash that names it."""
-    from daemon.audit.checkpoint import parse
     from daemon.audit.folder import folder_reader
     from daemon.cli.evidence_json import document
     from daemon.cli.evidence_paper import paper, title_of
     from daemon.pdf import write_pdf
     from daemon.report import evidence_pack
 
-    read = folder_reader(settings.path(settings.trail.folder))
-    head = parse(read("checkpoint")).checkpoint
-    files = evidence_pack.files_of(found, read)
+    files = evidence_pack.files_of(found, folder_reader(settings.path(settings.trail.folder)))
+    head = evidence_pack.head_of(files)
     blocks = paper(found, head, by=args.by, reason=args.reason, now=now)
     foot = f"通知 {found.told[0].story.notice['id'][:16]}，{head.origin}"
     write_pdf(out / "evidence.pdf", title_of(found), blocks, foot=foot, font=args.font)

@@ -24,12 +24,12 @@ from typing import Any
 
 import orjson
 
-from daemon.audit.checkpoint import Checkpoint, VerifierKey
+from daemon.audit.checkpoint import Checkpoint, VerifierKey, parse
 from daemon.audit.proofs import check as check_proofs
 from daemon.audit.proofs import prove
 from daemon.audit.record import commit
 from daemon.audit.tree import Read
-from daemon.report.evidence import Evidence
+from daemon.report.evidence import Evidence, NotPublished
 from daemon.rules.digest import listing
 
 SUMS = "SHA256SUMS"
@@ -56,9 +56,14 @@ class Check:
 
 
 def files_of(evidence: Evidence, read: Read) -> dict[str, bytes]:
-    """Path -> bytes of all but the document and its twin for machines. `read` gives the published log."""
+    """Path -> bytes of all but the document and its twin for machines. `read` gives the published log. Raises NotPublished where
+    that has no proof of a record."""
     indexes = [leaf.index for leaf in evidence.records if leaf.index is not None]
-    files = {"proofs.json": orjson.dumps(prove(read, indexes), option=orjson.OPT_INDENT_2)}
+    try:
+        proofs = prove(read, indexes)
+    except (ValueError, FileNotFoundError) as reason:
+        raise NotPublished(f"{reason}, expected each record in the signed log") from None
+    files = {"proofs.json": orjson.dumps(proofs, option=orjson.OPT_INDENT_2)}
     files["opened/KEY"] = evidence.commitment_key.hex().encode() + b"\n"
     files |= {f"opened/{one.record}.{one.path}": one.value for one in evidence.opened}
     for rules in evidence.rules:
@@ -67,6 +72,11 @@ def files_of(evidence: Evidence, read: Read) -> dict[str, bytes]:
             files[f"approvals/{row['sha256']}"] = bytes(row["statement"])
             files[f"approvals/{row['sha256']}.sig"] = bytes(row["signature"])
     return files
+
+
+def head_of(files: Mapping[str, bytes]) -> Checkpoint:
+    """The head up to which the proofs of these files go."""
+    return parse(orjson.loads(files["proofs.json"])["checkpoint"].encode()).checkpoint
 
 
 def write(out: Path, files: Mapping[str, bytes]) -> str:

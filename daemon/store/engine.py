@@ -10,6 +10,7 @@ Statement parameters never stand in an exception's text: they may be personal.
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -98,8 +99,8 @@ def was_rolled_back(reason: DBAPIError) -> bool:
 def rewrite(engine: Engine) -> None:
     """Write the whole database anew, so that no page keeps what a change has left beside its rows (a b-tree that is balanced leaves
     copies that `secure_delete` does not reach; PostgreSQL keeps rows that are no more), and empty SQLite's write-ahead log. Needs
-    the room of a second copy; writers wait meanwhile. Raises what the database raises, and TimeoutError where others are at the
-    write-ahead log; then the database is as it was, and the same may be done again."""
+    the room of a second copy; writers wait meanwhile. Raises what the database raises, and TimeoutError where others write or read
+    for too long; then the database says what it said, and the same may be done again."""
     if engine.dialect.name == "postgresql":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM (FULL)"))
@@ -109,8 +110,14 @@ def rewrite(engine: Engine) -> None:
         assert raw.driver_connection is not None
         run = raw.driver_connection.execute
         run("PRAGMA temp_store=FILE").close()  # a copy of the database does not belong into memory
-        run("VACUUM").close()
-        run("PRAGMA temp_store=MEMORY").close()
+        try:
+            run("VACUUM").close()
+        except sqlite3.OperationalError as reason:
+            if reason.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            raise TimeoutError("the database is being written, expected nobody to write for a moment") from None
+        finally:
+            run("PRAGMA temp_store=MEMORY").close()
         if run("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
             raise TimeoutError("the write-ahead log is in use, expected nobody to read for a moment")
     finally:

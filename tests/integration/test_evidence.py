@@ -208,6 +208,20 @@ def test_records_that_are_not_published_yet_prove_nothing_and_are_refused(
     assert not list(tmp_path.glob(".evidence-*"))
 
 
+@pytest.mark.parametrize("lost", ["checkpoint", "tile/entries"])
+def test_a_log_that_lacks_a_proof_is_said_and_nothing_is_made(
+    lived: Place, tmp_path: Path, capsys: Any, lost: str
+) -> None:
+    place = lived.copy(tmp_path / "installation")
+    with closing(place.store()) as store, store.read() as tx:
+        notice = _called(tx)["id"]
+    (place.folder / "trail" / lost).rename(tmp_path / "elsewhere")
+    out = tmp_path / "pack"
+    assert _run(place, "audit", "evidence", "--notice", notice, "--out", str(out), *WHO) != 0
+    assert "expected each record in the signed log" in capsys.readouterr().err
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     "argv",
     [

@@ -321,3 +321,11 @@ def test_a_database_is_not_written_anew_while_somebody_reads_in_the_way(tmp_path
             rewrite(store.engine)
     rewrite(store.engine)
     store.close()
+
+
+def test_a_database_is_not_written_anew_while_somebody_writes(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "state")
+    with store.write(), pytest.raises(TimeoutError, match="is being written"):
+        rewrite(store.engine)
+    rewrite(store.engine)
+    store.close()
